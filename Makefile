@@ -16,7 +16,7 @@ LDLIBS_TOOL := -ljansson -lgsl -lgslcblas -lm -pthread
 ARCH := $(shell $(CC) -dumpmachine | cut -d- -f1)
 
 LIB_SRC := $(wildcard lib/fx/*.c lib/pe/*.c lib/nn/*.c lib/step/*.c lib/device/*.c lib/float32/*.c lib/env/*.c lib/qat/*.c \
-	lib/checkpoint/*.c lib/ddpg/*.c lib/agent/*.c)
+	lib/checkpoint/*.c lib/metrics/*.c lib/ddpg/*.c lib/agent/*.c)
 LIB_OBJ := $(LIB_SRC:%.c=$(O)/%.o)
 TOOL_SRC := $(wildcard tools/fixar/*.c)
 TOOL_OBJ := $(TOOL_SRC:%.c=$(O)/%.o)
@@ -47,8 +47,10 @@ $(O)/libfixar.so.0: $(LIB_OBJ) lib/libfixar.map
 $(O)/libfixar.so: $(O)/libfixar.so.0
 	ln -sf libfixar.so.0 $@
 
-$(O)/fixar: $(TOOL_OBJ) $(O)/libfixar.so
-	$(CC) $(CFLAGS) -o $@ $(TOOL_OBJ) -L$(O) -lfixar -Wl,-rpath,'$$ORIGIN' $(LDFLAGS) $(LDLIBS_TOOL)
+# The tool uses parts of the library that are not public (the array model, kernels to time), so it is linked statically; the
+# dynamic symbols are for plug-ins.
+$(O)/fixar: $(TOOL_OBJ) $(O)/libfixar.a
+	$(CC) $(CFLAGS) -rdynamic -o $@ $(TOOL_OBJ) $(O)/libfixar.a $(LDFLAGS) $(LDLIBS_TOOL) -ldl
 
 plugins:
 

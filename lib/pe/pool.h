@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A pool of threads that share one piece of work. Waiting threads sleep. Bits never depend on how the work is split, because
+ * sums are exact and every element is computed by one thread.
+ */
+#ifndef FIXAR_LIB_PE_POOL_H
+#define FIXAR_LIB_PE_POOL_H
+
+#include <stddef.h>
+
+struct pe_pool;
+
+/* `threads` in all, the caller included; 0 or 1 makes a pool without further threads. 0, -ENOMEM or -EAGAIN. */
+int pe_pool_create(unsigned threads, struct pe_pool **pool);
+void pe_pool_destroy(struct pe_pool *pool);
+/* The number of threads; 1 for a NULL pool. */
+unsigned pe_pool_threads(const struct pe_pool *pool);
+
+/* Calls work(user, part, parts) for part 0 to parts - 1 with parts = pe_pool_threads(); returns when all are done. */
+typedef void (*pe_pool_work)(void *user, unsigned part, unsigned parts);
+void pe_pool_run(struct pe_pool *pool, pe_pool_work work, void *user);
+
+#endif /* FIXAR_LIB_PE_POOL_H */
