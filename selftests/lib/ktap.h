@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * KTAP output for the unit tests (the kernel's Documentation/dev-tools/ktap.rst), in one header so that a test is one file.
+ * KTAP output for the unit tests (the kernel's Documentation/dev-tools/ktap.rst), in one header so that a test is one
+ *file.
  *
  *	int main(void)
  *	{
@@ -9,9 +10,9 @@
  *		return ktap_finish();
  *	}
  *
- * ktap_plan(n) may follow ktap_start() where the number of tests is known; otherwise ktap_finish() writes the plan last.
- * A program whose tests are all impossible here calls `return ktap_skip_all("no device")`.
- * Exit codes: KTAP_PASS, KTAP_FAIL and, as in the kernel's selftests, KTAP_SKIP when everything was skipped.
+ * ktap_plan(n) may follow ktap_start() where the number of tests is known; otherwise ktap_finish() writes the plan
+ *last. A program whose tests are all impossible here calls `return ktap_skip_all("no device")`. Exit codes: KTAP_PASS,
+ *KTAP_FAIL and, as in the kernel's selftests, KTAP_SKIP when everything was skipped.
  *
  * Only the thread that called ktap_start() may report.
  */
