@@ -12,11 +12,12 @@
 /*
  * One of the three products of a layer, C[m][n] = requantized sum over k of A[m][k] * B[k][n]:
  *
- *	forward	A = input codes [batch][inputs],	B = weight codes transposed [inputs][outputs], bias by column
+ *	forward	A = input codes [batch][inputs],	B = weight codes [outputs][inputs] read transposed, bias by column
  *	dX	A = dY codes [batch][outputs],		B = weight codes [outputs][inputs]
- *	dW	A = dY codes transposed [outputs][batch], B = input codes [batch][inputs]
+ *	dW	A = dY codes [batch][outputs] read transposed, B = input codes [batch][inputs]
  *
- * A element (m, k) is a[m * a_row + k * a_column]; B element (k, n) is b[k * b_row + n]; C element (m, n) is c[m * c_row + n].
+ * A element (m, k) is a[m * a_row + k * a_column]; B element (k, n) is b[k * b_row + n * b_column]; C element (m, n) is
+ * c[m * c_row + n].
  * The sum is exact modulo 2^64. Then, all modulo 2^64 (lib/ARITHMETIC.md, requantize and section 3):
  *
  *	T = sum * 2^up + bias[n] * 2^bias_up;	C = sat32(rhu(T, down))
@@ -26,7 +27,7 @@ struct pe_product {
 	const int32_t *a;
 	size_t a_row, a_column;
 	const int32_t *b;
-	size_t b_row;
+	size_t b_row, b_column;
 	const int32_t *bias;		/* NULL: none */
 	unsigned up, bias_up, down;
 	int32_t *c;

@@ -21,7 +21,7 @@ static uint64_t scalar_product(const struct pe_product *p, size_t row_from, size
 			uint64_t sum = 0;
 
 			for (size_t k = 0; k < p->depth; k++)
-				sum += (uint64_t)((int64_t)p->a[m * p->a_row + k * p->a_column] * p->b[k * p->b_row + n]);
+				sum += (uint64_t)((int64_t)p->a[m * p->a_row + k * p->a_column] * p->b[k * p->b_row + n * p->b_column]);
 			sum <<= p->up;
 			if (p->bias)
 				sum += (uint64_t)(int64_t)p->bias[n] << p->bias_up;
