@@ -52,7 +52,7 @@ $(O)/libfixar.so: $(O)/libfixar.so.0
 $(O)/fixar: $(TOOL_OBJ) $(O)/libfixar.a
 	$(CC) $(CFLAGS) -rdynamic -o $@ $(TOOL_OBJ) $(O)/libfixar.a $(LDFLAGS) $(LDLIBS_TOOL) -ldl
 
-plugins:
+include lib/env/plugins.mk
 
 clean:
 	rm -rf $(O)

@@ -18,6 +18,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "exact.h"
 
@@ -183,22 +184,35 @@ static void look_into(struct catalogue *catalogue, const char *folder)
 	free(entries);
 }
 
-/* The folder of the file that this code was loaded from. */
+/*
+ * The folder of the file that this code was loaded from: libfixar.so, or a program that has libfixar.a within it, of
+ * which dladdr() knows only the name that it was called by. Returns whether it is a program, or -errno.
+ */
 static int own_folder(char *folder, size_t size)
 {
 	Dl_info info;
-	const char *slash;
-	size_t length;
+	char *slash;
+	bool program;
 
 	if (!dladdr(builtin, &info) || !info.dli_fname)
 		return -ENOENT;
-	slash = strrchr(info.dli_fname, '/');
-	length = slash ? (size_t)(slash - info.dli_fname) : 0;
-	if (length + 1 > size)
-		return -ENAMETOOLONG;
-	memcpy(folder, info.dli_fname, length);
-	folder[length] = '\0';
-	return slash ? 0 : -ENOENT;
+	program = !strcmp(info.dli_fname, program_invocation_name);
+	if (program) {
+		const ssize_t length = readlink("/proc/self/exe", folder, size - 1);
+
+		if (length < 0)
+			return -errno;
+		folder[length] = '\0';
+	} else {
+		if (strlen(info.dli_fname) >= size)
+			return -ENAMETOOLONG;
+		strcpy(folder, info.dli_fname);
+	}
+	slash = strrchr(folder, '/');
+	if (!slash)
+		return -ENOENT;
+	*slash = '\0';
+	return program;
 }
 
 static void look_everywhere(struct catalogue *catalogue)
@@ -206,6 +220,7 @@ static void look_everywhere(struct catalogue *catalogue)
 	/* Code of the user's choice is run: not in programs with raised privileges. */
 	const char *chosen = secure_getenv("FIXAR_PLUGIN_DIR");
 	char folder[PATH_MAX];
+	int program;
 
 	for (size_t i = 0; i < sizeof(builtin) / sizeof(builtin[0]); i++)
 		catalogue_add(catalogue, builtin[i]);
@@ -215,16 +230,17 @@ static void look_everywhere(struct catalogue *catalogue)
 		return;
 	}
 
-	/* The build tree, where plug-ins lie beside the library. */
-	if (!own_folder(folder, sizeof(folder)))
+	/* In the build tree plug-ins lie beside the library and the programs; installed, in a folder beside the
+	 * library. */
+	program = own_folder(folder, sizeof(folder) - strlen("/" PLUGIN_SUBFOLDER));
+	if (program >= 0)
 		look_into(catalogue, folder);
-#ifdef FIXAR_PLUGIN_DIR_DEFAULT
-	look_into(catalogue, FIXAR_PLUGIN_DIR_DEFAULT);
-#else
-	if (!own_folder(folder, sizeof(folder) - strlen("/" PLUGIN_SUBFOLDER))) {
+	if (program == 0) {
 		strcat(folder, "/" PLUGIN_SUBFOLDER);
 		look_into(catalogue, folder);
 	}
+#ifdef FIXAR_PLUGIN_DIR_DEFAULT
+	look_into(catalogue, FIXAR_PLUGIN_DIR_DEFAULT);
 #endif
 }
 
