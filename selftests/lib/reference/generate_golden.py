@@ -6,12 +6,13 @@ import argparse
 import pathlib
 import sys
 
+import golden_matrices
 import golden_operations
 
 DIRECTORY = pathlib.Path(__file__).resolve().parent.parent / "golden"
 LICENCE = "# SPDX-License-Identifier: MIT"
 
-FILES = {**golden_operations.FILES}
+FILES = {**golden_operations.FILES, **golden_matrices.FILES}
 
 
 def content(name):
