@@ -8,11 +8,12 @@ import sys
 
 import golden_matrices
 import golden_operations
+import golden_training
 
 DIRECTORY = pathlib.Path(__file__).resolve().parent.parent / "golden"
 LICENCE = "# SPDX-License-Identifier: MIT"
 
-FILES = {**golden_operations.FILES, **golden_matrices.FILES}
+FILES = {**golden_operations.FILES, **golden_matrices.FILES, **golden_training.FILES}
 
 
 def content(name):
