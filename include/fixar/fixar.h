@@ -29,6 +29,9 @@
 extern "C" {
 #endif
 
+/* What is declared here is what a libfixar.so compiled with hidden symbols exports. */
+#pragma GCC visibility push(default)
+
 #define FIXAR_VERSION_MAJOR 0
 #define FIXAR_VERSION_MINOR 1
 #define FIXAR_VERSION_PATCH 0
@@ -94,8 +97,8 @@ enum fixar_noise {
 #define FIXAR_MAX_HIDDEN 31
 
 /*
- * A width of 2 to 16 (or 32: leave as it is) for each tensor class; the layers of a network count from 0.
- * `network` is 0 for the actor, 1 for the critic.
+ * Widths that the switch of `qat16` gives to the operands of one layer, instead of the mode's own: 2 to 16 for a tensor class, 32 to leave it at
+ * full precision, 0 for the mode's own width. The layers of a network count from 0; `network` is 0 for the actor, 1 for the critic.
  */
 struct fixar_layer_bits {
 	uint32_t network;
@@ -241,6 +244,8 @@ int fixar_checkpoint_info(const char *directory, struct fixar_checkpoint_info *i
 /* The options an agent has (defaults filled in); pointers in it belong to the agent. */
 const struct fixar_agent_options *fixar_agent_options(const struct fixar_agent *agent);
 const struct fixar_device *fixar_agent_device(const struct fixar_agent *agent);
+
+#pragma GCC visibility pop
 
 #ifdef __cplusplus
 }

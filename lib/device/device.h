@@ -50,6 +50,8 @@ struct device_agent {
 
 /* lib/device/cpu.c: fixed point on the CPU. engine NULL or "auto": the best that the processor has. */
 int device_cpu_open(const char *engine, unsigned threads, struct fixar_device **device);
+/* `requested`, or for 0 the number of processors that the process may use. */
+unsigned device_cpu_threads(unsigned requested);
 /* lib/float32: the yardstick. Same commands, float arithmetic, same initial weights, noise and inputs. */
 int device_float32_open(const char *engine, unsigned threads, struct fixar_device **device);
 
