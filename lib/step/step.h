@@ -15,6 +15,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "nn/tables.h"
+
 #define STEP_SCHEMA 1			/* of the arena; changes whenever its layout or meaning does */
 #define STEP_MAX_HIDDEN 31
 #define STEP_MAX_LAYERS (STEP_MAX_HIDDEN + 1)
@@ -26,29 +28,6 @@ enum step_network {
 	STEP_ACTOR,
 	STEP_CRITIC,
 	STEP_NETWORKS
-};
-
-/* Tensor classes that have an operand quantizer and an observed range per layer. */
-enum step_class {
-	STEP_ACTIVATION,
-	STEP_WEIGHT,
-	STEP_GRADIENT,
-	STEP_CLASSES
-};
-
-/* Saturation counters, in the order of lib/ARITHMETIC.md section 12. */
-enum step_saturation {
-	STEP_SATURATION_ACTIVATION,
-	STEP_SATURATION_ACTIVATION_QUANTIZER,
-	STEP_SATURATION_WEIGHT_QUANTIZER,
-	STEP_SATURATION_GRADIENT,
-	STEP_SATURATION_GRADIENT_QUANTIZER,
-	STEP_SATURATION_WEIGHT_GRADIENT,
-	STEP_SATURATION_MOMENT,
-	STEP_SATURATION_RATIO,
-	STEP_SATURATION_WEIGHT,
-	STEP_SATURATION_TARGET_VALUE,
-	STEP_SATURATIONS
 };
 
 /* Hyperparameters in the formats of lib/ARITHMETIC.md sections 6 to 8. */
@@ -93,18 +72,6 @@ struct step_mode {
 	uint32_t noise;				/* enum step_noise */
 	int32_t noise_sigma;			/* fraction 22 */
 	int32_t noise_theta;			/* fraction 22 */
-};
-
-/* Operand quantizer (lib/ARITHMETIC.md section 2). Width 32: the master itself. */
-struct step_quantizer {
-	int32_t width;
-	int32_t fraction;
-	int32_t is_signed;
-};
-
-struct step_range {
-	int32_t minimum;			/* master values; minimum > maximum: nothing observed */
-	int32_t maximum;
 };
 
 /* ACT flags. */

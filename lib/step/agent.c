@@ -1,0 +1,326 @@
+/* SPDX-License-Identifier: MIT */
+/* Making an agent on an arena, and its small commands: ACT, ranges, quantizers. */
+#include "step/agent.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "fx/fixed.h"
+#include "fx/random.h"
+
+_Static_assert(NN_MAX_LAYERS == STEP_MAX_LAYERS, "one limit on the depth of networks");
+_Static_assert(sizeof(struct step_quantizer) == 12 && sizeof(struct step_range) == 8, "tables lie in the arena without padding");
+
+/* Walks the arena in the order of step_layout() without allocating: the next tensor's place. */
+static void *take(unsigned char **cursor, size_t bytes)
+{
+	void *place = *cursor;
+
+	*cursor += (bytes + STEP_ALIGNMENT - 1) & ~(size_t)(STEP_ALIGNMENT - 1);
+	return place;
+}
+
+static void take_parameter(unsigned char **cursor, struct nn_parameter *parameter, size_t count, int moments)
+{
+	parameter->count = count;
+	parameter->value = take(cursor, count * sizeof(int32_t));
+	if (moments) {
+		parameter->moment1 = take(cursor, count * sizeof(int32_t));
+		parameter->moment2_root = take(cursor, count * sizeof(uint32_t));
+	}
+}
+
+static void place_tensors(struct step_agent *agent, unsigned char *cursor)
+{
+	const struct step_config *config = &agent->config;
+	const uint32_t layers = config->hidden_count + 1;
+
+	agent->training_steps = take(&cursor, sizeof(uint64_t));
+	agent->saturation = take(&cursor, STEP_SATURATIONS * sizeof(uint64_t));
+	agent->adam_powers = take(&cursor, STEP_NETWORKS * 2 * sizeof(uint64_t));
+	agent->noise_count = take(&cursor, sizeof(uint64_t));
+	agent->noise_state = take(&cursor, config->action_dim * sizeof(int32_t));
+	agent->quantizers = take(&cursor, (size_t)2 * layers * STEP_CLASSES * sizeof(struct step_quantizer));
+	agent->ranges = take(&cursor, (size_t)2 * layers * STEP_CLASSES * sizeof(struct step_range));
+	for (int target = 0; target < 2; target++) {
+		for (int n = 0; n < STEP_NETWORKS; n++) {
+			struct nn_network *network = target ? &agent->target[n] : &agent->network[n];
+			uint32_t inputs[STEP_MAX_LAYERS], outputs[STEP_MAX_LAYERS];
+
+			network->layers = step_layers(config, n, inputs, outputs);
+			for (uint32_t l = 0; l < layers; l++) {
+				struct nn_layer *layer = &network->layer[l];
+
+				layer->inputs = inputs[l];
+				layer->outputs = outputs[l];
+				take_parameter(&cursor, &layer->weight, (size_t)inputs[l] * outputs[l], !target);
+				take_parameter(&cursor, &layer->bias, outputs[l], !target);
+				layer->quantizer = agent->quantizers + (n * layers + l) * STEP_CLASSES;
+				layer->range = agent->ranges + (n * layers + l) * STEP_CLASSES;
+			}
+		}
+	}
+}
+
+/* Places all scratch memory; with a NULL cursor it only measures. Returns the bytes. */
+static size_t place_scratch(struct step_agent *agent, unsigned char *memory, size_t depth)
+{
+	const struct step_config *config = &agent->config;
+	const uint32_t layers = config->hidden_count + 1;
+	const unsigned threads = pe_pool_threads(agent->context.pool);
+	const size_t batch = config->batch_max;
+	unsigned char *cursor = memory;
+	size_t widest = 1;
+
+	agent->context.scratch = take(&cursor, threads * sizeof(void *));
+	for (unsigned t = 0; t < threads; t++) {
+		void *scratch = take(&cursor, pe_scratch_bytes(depth));
+
+		if (memory)
+			agent->context.scratch[t] = scratch;
+	}
+	for (int n = 0; n < STEP_NETWORKS; n++) {
+		for (uint32_t l = 0; l < layers; l++) {
+			struct nn_layer *layer = &agent->network[n].layer[l];
+
+			agent->pass[n].input[l] = take(&cursor, batch * layer->inputs * sizeof(int32_t));
+			layer->weight.gradient = take(&cursor, layer->weight.count * sizeof(int32_t));
+			layer->bias.gradient = take(&cursor, layer->bias.count * sizeof(int32_t));
+			layer->formed = take(&cursor, layer->weight.count * sizeof(int32_t));
+			agent->target[n].layer[l].formed = take(&cursor, layer->weight.count * sizeof(int32_t));
+			if (layer->inputs > widest)
+				widest = layer->inputs;
+			if (layer->outputs > widest)
+				widest = layer->outputs;
+		}
+		agent->pass[n].output = take(&cursor, batch * agent->network[n].layer[layers - 1].outputs * sizeof(int32_t));
+	}
+	for (int i = 0; i < 2; i++)
+		agent->gradient[i] = take(&cursor, batch * widest * sizeof(int32_t));
+	agent->action = take(&cursor, batch * config->action_dim * sizeof(int32_t));
+	agent->action_gradient = take(&cursor, batch * config->action_dim * sizeof(int32_t));
+	agent->target_value = take(&cursor, batch * sizeof(int32_t));
+	return (size_t)(cursor - memory);
+}
+
+static void initialize(struct step_agent *agent)
+{
+	const uint32_t layers = agent->config.hidden_count + 1;
+
+	*agent->training_steps = 0;
+	memset(agent->saturation, 0, STEP_SATURATIONS * sizeof(uint64_t));
+	for (int i = 0; i < STEP_NETWORKS * 2; i++)
+		agent->adam_powers[i] = UINT64_C(1) << 62;
+	*agent->noise_count = 0;
+	memset(agent->noise_state, 0, agent->config.action_dim * sizeof(int32_t));
+	for (uint32_t i = 0; i < 2 * layers * STEP_CLASSES; i++) {
+		static const int32_t fraction[STEP_CLASSES] = { FX_ACTIVATION, FX_WEIGHT, FX_GRADIENT };
+		const uint32_t layer = i / STEP_CLASSES % layers, class = i % STEP_CLASSES;
+
+		agent->quantizers[i] = (struct step_quantizer){ 32, fraction[class], class != STEP_ACTIVATION || layer == 0 };
+		agent->ranges[i] = (struct step_range){ INT32_MAX, INT32_MIN };
+	}
+	for (int n = 0; n < STEP_NETWORKS; n++) {
+		nn_initialize(&agent->network[n], agent->config.seed, (unsigned)n);
+		for (uint32_t l = 0; l < layers; l++) {
+			const struct nn_layer *from = &agent->network[n].layer[l];
+			struct nn_layer *to = &agent->target[n].layer[l];
+
+			memcpy(to->weight.value, from->weight.value, from->weight.count * sizeof(int32_t));
+			memcpy(to->bias.value, from->bias.value, from->bias.count * sizeof(int32_t));
+		}
+	}
+}
+
+static void forget_codes(struct step_agent *agent)
+{
+	for (int n = 0; n < STEP_NETWORKS; n++) {
+		agent->network[n].codes_valid = 0;
+		agent->target[n].codes_valid = 0;
+	}
+}
+
+int step_agent_create(const struct step_config *config, void *arena, const struct pe_engine *engine, struct pe_pool *pool,
+		      struct step_agent **out)
+{
+	size_t arena_bytes, scratch_bytes, depth = config->batch_max;
+	struct step_agent *agent;
+
+	if (step_config_check(config, NULL, 0) || (uintptr_t)arena % STEP_ALIGNMENT)
+		return -EINVAL;
+	agent = calloc(1, sizeof(*agent));
+	if (!agent)
+		return -ENOMEM;
+	agent->config = *config;
+	agent->context.engine = engine;
+	agent->context.pool = pool;
+	agent->context.saturation = agent->command;
+	step_layout(config, NULL, 0, &arena_bytes);
+	/* Gaps between tensors are part of the state's bytes. */
+	memset(arena, 0, arena_bytes);
+	place_tensors(agent, arena);
+	for (int n = 0; n < STEP_NETWORKS; n++) {
+		for (uint32_t l = 0; l < agent->network[n].layers; l++) {
+			const struct nn_layer *layer = &agent->network[n].layer[l];
+
+			depth = layer->inputs > depth ? layer->inputs : depth;
+			depth = layer->outputs > depth ? layer->outputs : depth;
+		}
+	}
+	scratch_bytes = place_scratch(agent, NULL, depth);
+	agent->memory = aligned_alloc(STEP_ALIGNMENT, scratch_bytes);
+	if (!agent->memory) {
+		free(agent);
+		return -ENOMEM;
+	}
+	place_scratch(agent, agent->memory, depth);
+	initialize(agent);
+	*out = agent;
+	return 0;
+}
+
+void step_agent_destroy(struct step_agent *agent)
+{
+	if (!agent)
+		return;
+	free(agent->memory);
+	free(agent);
+}
+
+/* Masters have fractions of their own, so a quantizer's fraction is at most that; the lower limit keeps every shift below 64. */
+static int quantizer_valid(const struct step_quantizer *quantizer, enum step_class class, uint32_t layer)
+{
+	static const int32_t fraction[STEP_CLASSES] = { FX_ACTIVATION, FX_WEIGHT, FX_GRADIENT };
+	const int32_t is_signed = class != STEP_ACTIVATION || layer == 0;
+
+	return quantizer->width >= 2 && quantizer->width <= 32 && quantizer->fraction <= fraction[class] &&
+	       quantizer->fraction >= -10 && quantizer->is_signed == is_signed && (is_signed || quantizer->width != 31);
+}
+
+static int quantizers_valid(const struct step_agent *agent, const struct step_quantizer *quantizers)
+{
+	const uint32_t layers = agent->config.hidden_count + 1;
+
+	for (uint32_t i = 0; i < 2 * layers * STEP_CLASSES; i++)
+		if (!quantizer_valid(&quantizers[i], i % STEP_CLASSES, i / STEP_CLASSES % layers))
+			return 0;
+	return 1;
+}
+
+int step_agent_reload(struct step_agent *agent)
+{
+	forget_codes(agent);
+	for (int i = 0; i < STEP_NETWORKS * 2; i++)
+		if (agent->adam_powers[i] > UINT64_C(1) << 62)
+			return -EINVAL;
+	return quantizers_valid(agent, agent->quantizers) ? 0 : -EINVAL;
+}
+
+void step_set_mode(struct step_agent *agent, const struct step_mode *mode)
+{
+	if (mode->quantized != agent->mode.quantized)
+		forget_codes(agent);
+	agent->mode = *mode;
+	agent->context.quantized = mode->quantized != 0;
+}
+
+void step_policy(struct step_agent *agent, struct nn_network *network, uint32_t batch, const int32_t *observation, int count_weights)
+{
+	const size_t actions = (size_t)batch * agent->config.action_dim;
+	struct nn_pass *pass = &agent->pass[STEP_ACTOR];
+
+	memcpy(pass->input[0], observation, (size_t)batch * agent->config.observation_dim * sizeof(int32_t));
+	nn_forward(&agent->context, network, batch, pass, count_weights);
+	for (size_t i = 0; i < actions; i++)
+		agent->action[i] = fx_tanh(pass->output[i]);
+}
+
+/* A normal number, fraction FX_ACTIVATION: eight uniforms from one block (lib/ARITHMETIC.md section 10). */
+static int64_t normal(const struct step_agent *agent, uint32_t component)
+{
+	const struct fx_random_block block = fx_random_philox(agent->config.seed, FX_RANDOM_NOISE, *agent->noise_count, component);
+	int64_t sum = 0;
+
+	for (int i = 0; i < 4; i++)
+		sum += 2 * (int64_t)(block.word[i] & 0xffff) + 2 * (int64_t)(block.word[i] >> 16) - 2 * 65535;
+	return fx_round_half_up(sum * 2568476, 16);
+}
+
+static void add_noise(struct step_agent *agent, int32_t *action)
+{
+	const struct step_mode *mode = &agent->mode;
+	uint64_t unused = 0;
+
+	for (uint32_t j = 0; j < agent->config.action_dim; j++) {
+		int64_t noise = fx_round_half_up(mode->noise_sigma * normal(agent, j), FX_ACTIVATION);
+
+		if (mode->noise == STEP_NOISE_OU) {
+			const int64_t state = agent->noise_state[j];
+
+			noise += state - fx_round_half_up(mode->noise_theta * state, FX_ACTIVATION);
+			agent->noise_state[j] = fx_saturate32(noise, &unused);
+			noise = agent->noise_state[j];
+		}
+		/* Limiting an action to its bounds is what the task asks for, not a loss: it is not counted. */
+		action[j] = fx_clamp(action[j] + noise, -FX_ONE, FX_ONE, &unused);
+	}
+	++*agent->noise_count;
+}
+
+int step_act(struct step_agent *agent, uint32_t n, const int32_t *observation, int32_t *action, uint32_t flags)
+{
+	const uint32_t width = agent->config.action_dim;
+
+	if (n < 1 || n > agent->config.batch_max)
+		return -EINVAL;
+	if (flags & STEP_ACT_RESET_NOISE)
+		memset(agent->noise_state, 0, width * sizeof(int32_t));
+	memset(agent->command, 0, sizeof(agent->command));
+	agent->context.observe = 0;
+	step_policy(agent, &agent->network[STEP_ACTOR], n, observation, 0);
+	memcpy(action, agent->action, (size_t)n * width * sizeof(int32_t));
+	if (flags & STEP_ACT_EXPLORE) {
+		for (uint32_t i = 0; i < n && agent->mode.noise != STEP_NOISE_NONE; i++)
+			add_noise(agent, action + (size_t)i * width);
+		for (int i = 0; i < STEP_SATURATIONS; i++)
+			agent->saturation[i] += agent->command[i];
+	}
+	return 0;
+}
+
+void step_read_ranges(struct step_agent *agent, struct step_range *ranges)
+{
+	const uint32_t layers = agent->config.hidden_count + 1;
+
+	for (int n = 0; n < STEP_NETWORKS; n++) {
+		for (uint32_t l = 0; l < layers; l++) {
+			const struct nn_layer *layer = &agent->network[n].layer[l];
+			struct step_range *weight = &layer->range[STEP_WEIGHT];
+
+			*weight = (struct step_range){ INT32_MAX, INT32_MIN };
+			agent->context.engine->range(layer->weight.count, layer->weight.value, &weight->minimum, &weight->maximum);
+		}
+	}
+	memcpy(ranges, agent->ranges, (size_t)2 * layers * STEP_CLASSES * sizeof(*ranges));
+}
+
+void step_read_quantizers(const struct step_agent *agent, struct step_quantizer *quantizers)
+{
+	memcpy(quantizers, agent->quantizers, (size_t)2 * (agent->config.hidden_count + 1) * STEP_CLASSES * sizeof(*quantizers));
+}
+
+int step_write_quantizers(struct step_agent *agent, const struct step_quantizer *quantizers)
+{
+	if (!quantizers_valid(agent, quantizers))
+		return -EINVAL;
+	memcpy(agent->quantizers, quantizers, (size_t)2 * (agent->config.hidden_count + 1) * STEP_CLASSES * sizeof(*quantizers));
+	forget_codes(agent);
+	return 0;
+}
+
+void step_set_gradient_sink(struct step_agent *agent, step_gradient_sink sink, void *user)
+{
+	agent->sink = sink;
+	agent->sink_user = user;
+}
