@@ -1,0 +1,408 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""Checks of the reference against mathematics and published answers, not against itself. Output: KTAP."""
+
+import copy
+import math
+import random
+import sys
+import tempfile
+import pathlib
+from contextlib import contextmanager
+
+import fixar_agent
+import fixar_reference as ref
+import generate_golden
+import golden_training
+
+TESTS = []
+
+
+def test(function):
+    TESTS.append(function)
+    return function
+
+
+def note(text):
+    print(f"# {text}")
+
+
+@contextmanager
+def planted(name, replacement):
+    """The reference with one function replaced."""
+    original = getattr(ref, name)
+    setattr(ref, name, replacement)
+    try:
+        yield original
+    finally:
+        setattr(ref, name, original)
+
+
+@test
+def philox_known_answers():
+    """The three of the Random123 distribution (kat_vectors)."""
+    ones = 2**32 - 1
+    return (ref.philox((0, 0, 0, 0), (0, 0)) == (0x6627E8D5, 0xE169C58D, 0xBC57AC4C, 0x9B00DBD8)
+            and ref.philox((ones,) * 4, (ones,) * 2) == (0x408F276D, 0x41C83B0E, 0xA20BC7C6, 0x6D5451FD)
+            and ref.philox((0x243F6A88, 0x85A308D3, 0x13198A2E, 0x03707344), (0xA4093822, 0x299F31D0))
+            == (0xD16CFE09, 0x94FDCCEB, 0x5001E420, 0x24126EA1))
+
+
+@test
+def rounding_against_fractions():
+    """The shifts against exact division."""
+    good = True
+    generator = random.Random(1)
+    for _ in range(20000):
+        x, s = generator.randrange(-2**40, 2**40) >> generator.randrange(40), generator.randrange(24)
+        power = 2**s
+        good &= ref.rhu(x, s) == (2 * x + power) // (2 * power)
+        good &= ref.rtz(x, s) == (abs(x) // power) * (1 if x >= 0 else -1)
+        good &= ref.rhu64(x, s) == ref.rhu(x, s)
+    return good and [ref.rhu(x, 1) for x in (-3, -1, 1, 3)] == [-1, 0, 1, 2] and ref.rhu64(2**63 - 1, 1) == -2**62
+
+
+@test
+def tanh_error():
+    worst = 0.0
+    for x in [*range(0, 12 * ref.ONE, 211), *range(0, 20000), 1451967, 297419, 2**31 - 1, 2**31]:  # the first two: the worst of all
+        error = abs(ref.tanh(x) - math.tanh(x / ref.ONE) * ref.ONE)
+        worst = max(worst, error)
+        if ref.tanh(-x) != -ref.tanh(x):
+            return False
+    note(f"tanh: largest error {worst:.4f} units in the last place")
+    return worst < 0.53
+
+
+@test
+def tanh_never_decreases():
+    previous = -1
+    for x in range(0, 300000):
+        y = ref.tanh(x)
+        if y < previous:
+            return False
+        previous = y
+    return True
+
+
+@test
+def rsqrt_error():
+    generator = random.Random(2)
+    xs = [generator.randrange(2**30, 2**32) for _ in range(150000)]
+    xs += range(2**30, 2**30 + 2000)
+    xs += range(2**32 - 2000, 2**32)
+    xs += [3779806838, 4178073015]  # the worst of all inputs, on either side
+    worst = 0.0
+    for x in xs:
+        y = ref.rsqrt(x)
+        exact = 2.0**30 / math.sqrt(x / 2.0**32)
+        worst = max(worst, abs(y - exact) / exact)
+        if y >= 2**31:
+            return False
+    note(f"rsqrt: largest relative error 2^{math.log2(worst):.4f}")
+    return worst < 2.0**-26.69
+
+
+@test
+def adam_against_doubles():
+    """1,000 steps of random gradients; Adam without epsilon, which the fixed-point form does not have either."""
+    generator = random.Random(3)
+    beta1, beta2, rate = 0.9, 0.999, 1e-3
+    scalars = ref.AdamScalars(ref.beta1_constant("0.9"), ref.one_minus_beta2_constant("0.999"), *ref.learning_rate_constant("1e-3"))
+    scales = [10.0**-(n / 4) for n in range(17)]  # 1 down to 1e-4
+    offsets = [generator.uniform(-0.7, 0.7) for _ in scales]
+    fixed = [(0, 0, 0) for _ in scales]
+    real = [(0.0, 0.0, 0.0) for _ in scales]
+    for t in range(1, 1001):
+        scalars.step()
+        for i, scale in enumerate(scales):
+            g = round(scale * (generator.gauss(0, 0.5) + offsets[i]) * 2**29)
+            g = ref.sat32(g)
+            m, s, w, n_moment, n_ratio, n_weight = ref.adam_element(g, *fixed[i], scalars.beta1, scalars.c2, scalars.a, scalars.k)
+            if n_moment or n_ratio or n_weight:
+                return False
+            fixed[i] = (m, s, w)
+            dm, dv, dw = real[i]
+            gradient = g / 2**29
+            dm = beta1 * dm + (1 - beta1) * gradient
+            dv = beta2 * dv + (1 - beta2) * gradient * gradient
+            correction = math.sqrt(1 - beta2**t) / (1 - beta1**t)
+            real[i] = (dm, dv, dw - (rate * correction * dm / math.sqrt(dv) if dv > 0 else 0))
+    weight = [abs(f[2] / 2**28 - r[2]) / abs(r[2]) for f, r in zip(fixed, real)]
+    root = [abs(f[1] / 2**30 - math.sqrt(r[1])) / math.sqrt(r[1]) for f, r in zip(fixed, real)]
+    large = max(w for w, scale in zip(weight, scales) if scale >= 0.01)
+    note(f"Adam, 1,000 steps: relative difference of the weight's way at most {large:.1e} for gradients of 0.01 to 1, "
+         f"{max(weight):.1e} down to 1e-4; of the root of v {max(root):.1e}")
+    return large < 1e-4 and max(weight) < 1e-3
+
+
+@test
+def adam_unit_without_gradient_stays():
+    scalars = ref.AdamScalars(ref.beta1_constant("0.9"), ref.one_minus_beta2_constant("0.999"), *ref.learning_rate_constant("1e-3"))
+    generator = random.Random(4)
+    m, s, w = 0, 0, 2**26
+
+    def run(steps):
+        nonlocal m, s, w
+        for _ in range(steps):
+            scalars.step()
+            m, s, w, *_ = ref.adam_element(0, m, s, w, scalars.beta1, scalars.c2, scalars.a, scalars.k)
+
+    for _ in range(200):
+        scalars.step()
+        m, s, w, *_ = ref.adam_element(round(generator.gauss(0, 2**24)), m, s, w, scalars.beta1, scalars.c2, scalars.a, scalars.k)
+    steps = 0
+    while m and steps < 1000:
+        run(1)
+        steps += 1
+    decayed = w
+    run(100000)
+    note(f"dead unit: m is 0 after {steps} steps; in 100,000 more the weight moved {w - decayed} units; s came down to {s}")
+    return m == 0 and abs(w - decayed) <= 4
+
+
+@test
+def adam_half_up_would_walk():
+    """The reason for rtz: with half up, m sticks and the weight walks."""
+    scalars = ref.AdamScalars(ref.beta1_constant("0.9"), ref.one_minus_beta2_constant("0.999"), *ref.learning_rate_constant("1e-3"))
+    m, s, w = 1000, 100000, 0
+    with planted("rtz", ref.rhu):
+        for _ in range(10000):
+            scalars.step()
+            m, s, w, *_ = ref.adam_element(0, m, s, w, scalars.beta1, scalars.c2, scalars.a, scalars.k)
+    note(f"m rounded half up instead: m sticks at {m}, the weight moved {w} units in 10,000 steps")
+    return m != 0 and abs(w) > 100000
+
+
+@test
+def normal_moments():
+    values = []
+    for index in range(50000):
+        for block in range(2):
+            values.append(ref.normal(ref.stream_block(1, ref.NOISE, index, block)) / ref.ONE)
+    n = len(values)
+    mean = math.fsum(values) / n
+    variance = math.fsum((v - mean)**2 for v in values) / n
+    kurtosis = math.fsum((v - mean)**4 for v in values) / n / variance**2
+    highest = ref.normal((2**32 - 1,) * 4) / ref.ONE
+    note(f"normal: {n} numbers, mean {mean:+.4f}, variance {variance:.4f}, kurtosis {kurtosis:.3f} (eight uniforms: 2.85), "
+         f"limit {highest:.4f}")
+    # Four standard errors of each.
+    return abs(mean) < 4 / n**0.5 and abs(variance - 1) < 4 * (1.85 / n)**0.5 and abs(kurtosis - 2.85) < 0.06
+
+
+@test
+def ornstein_uhlenbeck_variance():
+    """Stationary variance: sigma^2 / (2 theta - theta^2)."""
+    sigma, theta = ref.noise_constant("0.2"), ref.noise_constant("0.15")
+    state, total, steps = [0], 0.0, 30000
+    for c in range(steps):
+        _, state = ref.noisy_action(ref.ORNSTEIN_UHLENBECK, sigma, theta, 5, c, state, [0])
+        total += (state[0] / ref.ONE)**2
+    expected = 0.2**2 / (2 * 0.15 - 0.15**2)
+    note(f"Ornstein-Uhlenbeck: variance {total / steps:.4f}, expected {expected:.4f}")
+    return abs(total / steps / expected - 1) < 0.1
+
+
+@test
+def soft_update_converges():
+    tau = ref.tau_constant("0.005")
+    worst = 0
+    for w, t in ((0, 2**31 - 1), (0, -2**31), (2**31 - 1, -2**31), (-2**31, 2**31 - 1), (12345678, 12345678 + 90), (5, -100000)):
+        steps, previous = 0, None
+        while t != previous:
+            previous, t = t, ref.soft_update(w, t, tau)
+            steps += 1
+        worst = max(worst, abs(w - t))
+    note(f"soft update, tau 0.005: it comes to rest at most {worst} units away (2^30 / T = {2**30 / tau:.2f})")
+    return worst <= 2**30 / tau
+
+
+@test
+def edge_in_doubles():
+    """Section 13 in double precision, as a C program does it, gives what exact arithmetic gives."""
+    generator = random.Random(6)
+    good = True
+    for _ in range(50000):
+        x = ref.to_single(math.ldexp(generator.uniform(-1, 1), generator.randrange(-60, 12)))
+        good &= ref.to_fixed(x)[0] == ref.sat32(math.floor(x * 4194304.0 + 0.5))
+    for n in range(-3000, 3000):
+        x = n / 2 / 4194304.0
+        good &= ref.to_fixed(x)[0] == ref.sat32(math.floor(x * 4194304.0 + 0.5))
+    return good
+
+
+@test
+def initial_weights_distribution():
+    values = ref.initial_tensor(3, 0, 0, 0, 64, 20000, False)
+    bound = ref.initial_bound(64, False)
+    if bound != 2**28 // 8 or max(values) > bound or min(values) < -bound:
+        return False
+    mean = sum(values) / len(values)
+    variance = sum(v * v for v in values) / len(values)
+    return abs(mean) < 4 * bound / (3 * len(values))**0.5 and abs(variance / (bound * bound / 3) - 1) < 0.03
+
+
+def real_forward(network, x, weights):
+    """The network in doubles; weights is a flat list in the order of Network.parameters()."""
+    position = 0
+    for index, layer in enumerate(network.layers):
+        n, k = len(layer.weight.value), len(layer.weight.value[0])
+        w, b = weights[position:position + n * k], weights[position + n * k:position + n * k + n]
+        position += n * k + n
+        x = [sum(w[i * k + j] * x[j] for j in range(k)) + b[i] for i in range(n)]
+        if index < len(network.layers) - 1:
+            x = [max(v, 0.0) for v in x]
+        elif network.number == fixar_agent.ACTOR:
+            x = [math.tanh(v) for v in x]
+    return x
+
+
+def flat_weights(network):
+    return [v / 2**28 for p in network.parameters() for v in fixar_agent.flat(p.value)]
+
+
+def numeric_gradient(loss, weights, i):
+    step = 1e-6
+    up, down = list(weights), list(weights)
+    up[i] += step
+    down[i] -= step
+    return (loss(up) - loss(down)) / (2 * step)
+
+
+@test
+def gradients_against_differences():
+    """One training step's dW and db are the derivatives of half the mean squared TD error and of minus the mean Q."""
+    config = fixar_agent.Config(observation_dim=3, action_dim=2, hidden=(6, 5), **golden_training.DEFAULT)
+    agent = fixar_agent.Agent(config, 11)
+    for _, _, _, p in golden_training.tensors(agent):
+        p.value = [[ref.sat32(w * 4) for w in row] for row in p.value]
+        p.target = copy.deepcopy(p.value)
+    before = copy.deepcopy(agent)
+    inputs = golden_training.inputs_of_step(config, 11, 0, 4, (9, 9, 8, 9), 3)
+    observations, actions, rewards, next_observations, terminals = inputs
+    trace = {}
+    agent.train(*inputs, fixar_agent.new_counters(), False, trace)
+    real = lambda rows: [[v / ref.ONE for v in row] for row in rows]
+    observations, actions, next_observations = real(observations), real(actions), real(next_observations)
+    actor_weights, critic_weights = flat_weights(before.actor), flat_weights(before.critic)
+    targets = []
+    for r, d, s in zip(rewards, terminals, next_observations):
+        q = real_forward(before.critic, s + real_forward(before.actor, s, actor_weights), critic_weights)[0]
+        targets.append(r / ref.ONE + (0 if d else 0.99 * q))
+
+    def critic_loss(weights):
+        return sum((real_forward(before.critic, s + a, weights)[0] - y)**2 / 2
+                   for s, a, y in zip(observations, actions, targets)) / 4
+
+    updated_critic = flat_weights(agent.critic)
+
+    def actor_loss(weights):
+        return -sum(real_forward(before.critic, s + real_forward(before.actor, s, weights), updated_critic)[0]
+                    for s in observations) / 4
+
+    worst = 0.0
+    for name, network, loss, weights, scale in (("critic", before.critic, critic_loss, critic_weights, 0),
+                                                ("actor", before.actor, actor_loss, actor_weights, config.actor_scale)):
+        fixed = []
+        for index in range(len(network.layers)):
+            fixed += trace[f"{name}_{index}_weight_gradient"] + trace[f"{name}_{index}_bias_gradient"]
+        for i, g in enumerate(fixed):
+            worst = max(worst, abs(g / 2**(29 + scale) - numeric_gradient(loss, weights, i)))
+    note(f"gradients of a step against numeric differences: largest difference {worst:.1e}")
+    return worst < 2e-6
+
+
+@test
+def range_fraction_covers_the_range():
+    """With no headroom the largest value fits, and with one fraction bit more it would not."""
+    generator = random.Random(8)
+    for _ in range(5000):
+        n, a = generator.randrange(2, 32), generator.randrange(1, 2**31) >> generator.randrange(31)
+        if a == 0:
+            continue
+        for signed in (False, True):
+            f = ref.range_fraction(-a if signed else 0, a if not signed else 0, 22, n, 0, signed)
+            value = -a if signed else a
+            rounded, finer = (math.floor(value * 2.0**(g - 22) + 0.5) for g in (f, f + 1))
+            low, high = ref.Quantizer(n, f, signed).limits()
+            # A power of two itself is the end of its range: unsigned, it is one code too large.
+            if not low <= rounded <= high + 1 or (f < 22 and abs(finer) < 2**(n - 1 if signed else n) - 1):
+                return False
+    return True
+
+
+@test
+def golden_files_are_current():
+    messages = generate_golden.check()
+    for name, message in messages.items():
+        note(f"{name}: " + message.replace("\n", "\n# "))
+    return not messages
+
+
+def affected_by(name, replacement):
+    with planted(name, replacement):
+        return set(generate_golden.check())
+
+
+@test
+def planted_rounding_changes_are_found():
+    """One operation that rounds otherwise: the comparison fails for the files that it enters, and for no other."""
+    def floor_soft_update(w, t, tau):
+        return t + ((w * tau - t * tau) >> 31)
+
+    def floor_requantize(total, from_fraction, to_fraction):
+        top = max(from_fraction, to_fraction)
+        exact = ref.wrap64(total << (top - from_fraction)) >> (top - to_fraction)
+        return ref.sat32(exact), int(ref.sat32(exact) != exact)
+
+    original_rsqrt, original_tanh = ref.rsqrt, ref.tanh
+    plants = (
+        ("soft_update", floor_soft_update, {"soft_update.txt", "train.txt"}),
+        ("requantize", floor_requantize, {"requantize.txt", "dx.txt", "dw.txt", "train.txt"}),
+        ("rtz", lambda x, s: x >> s, {"rtz.txt", "adam_element.txt", "train.txt"}),
+        ("rsqrt", lambda x: original_rsqrt(x) | 1, {"rsqrt.txt", "adam_element.txt", "train.txt"}),
+        ("tanh", lambda x: original_tanh(x) if x >= -1000 else original_tanh(x + 1), {"tanh.txt", "train.txt"}),
+        ("td_target", lambda r, d, g, q: (ref.sat32(r + (0 if d else (g * q) >> 31)), 0), {"train.txt"}),
+        ("actor_last_gradient", lambda da, p: ((da * ref.rhu(2**44 - p * p, 14)) >> 30, 0), {"train.txt"}),
+    )
+    good = True
+    for name, replacement, expected in plants:
+        found = affected_by(name, replacement)
+        if found != expected:
+            note(f"{name}: expected {sorted(expected)}, differ {sorted(found)}")
+            good = False
+    return good
+
+
+@test
+def check_command_reports_a_difference():
+    with tempfile.TemporaryDirectory() as directory:
+        path = pathlib.Path(directory) / "rtz.txt"
+        text = generate_golden.content("rtz.txt")
+        path.write_text(text, encoding="ascii")
+        same = generate_golden.check(["rtz.txt"], pathlib.Path(directory))
+        path.write_text(text.replace("| 1\n", "| 2\n", 1), encoding="ascii")
+        changed = generate_golden.check(["rtz.txt"], pathlib.Path(directory))
+        path.unlink()
+        missing = generate_golden.check(["rtz.txt"], pathlib.Path(directory))
+    return not same and "line" in changed["rtz.txt"] and missing == {"rtz.txt": "missing"}
+
+
+def main():
+    print("TAP version 13")
+    print(f"1..{len(TESTS)}", flush=True)
+    failed = 0
+    for number, function in enumerate(TESTS, 1):
+        try:
+            good = function()
+        except Exception as error:  # a test that breaks is a test that failed; the others still run
+            note(f"{type(error).__name__}: {error}")
+            good = False
+        failed += not good
+        print(f"{'ok' if good else 'not ok'} {number} {function.__name__}", flush=True)
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
