@@ -44,7 +44,7 @@ static void place_tensors(struct step_agent *agent, unsigned char *cursor)
 	agent->quantizers = take(&cursor, (size_t)2 * layers * STEP_CLASSES * sizeof(struct step_quantizer));
 	agent->ranges = take(&cursor, (size_t)2 * layers * STEP_CLASSES * sizeof(struct step_range));
 	for (int target = 0; target < 2; target++) {
-		for (int n = 0; n < STEP_NETWORKS; n++) {
+		for (unsigned n = 0; n < STEP_NETWORKS; n++) {
 			struct nn_network *network = target ? &agent->target[n] : &agent->network[n];
 			uint32_t inputs[STEP_MAX_LAYERS], outputs[STEP_MAX_LAYERS];
 
@@ -63,7 +63,10 @@ static void place_tensors(struct step_agent *agent, unsigned char *cursor)
 	}
 }
 
-/* Places all scratch memory; with a NULL cursor it only measures. Returns the bytes. */
+/* An address to measure from, before there is memory. */
+#define NOWHERE ((unsigned char *)(uintptr_t)STEP_ALIGNMENT)
+
+/* Places all scratch memory at `memory`; NOWHERE only measures. Returns the bytes. */
 static size_t place_scratch(struct step_agent *agent, unsigned char *memory, size_t depth)
 {
 	const struct step_config *config = &agent->config;
@@ -77,7 +80,7 @@ static size_t place_scratch(struct step_agent *agent, unsigned char *memory, siz
 	for (unsigned t = 0; t < threads; t++) {
 		void *scratch = take(&cursor, pe_scratch_bytes(depth));
 
-		if (memory)
+		if (memory != NOWHERE)
 			agent->context.scratch[t] = scratch;
 	}
 	for (int n = 0; n < STEP_NETWORKS; n++) {
@@ -168,7 +171,7 @@ int step_agent_create(const struct step_config *config, void *arena, const struc
 			depth = layer->outputs > depth ? layer->outputs : depth;
 		}
 	}
-	scratch_bytes = place_scratch(agent, NULL, depth);
+	scratch_bytes = place_scratch(agent, NOWHERE, depth);
 	agent->memory = aligned_alloc(STEP_ALIGNMENT, scratch_bytes);
 	if (!agent->memory) {
 		free(agent);
@@ -195,7 +198,7 @@ static int quantizer_valid(const struct step_quantizer *quantizer, enum step_cla
 	const int32_t is_signed = class != STEP_ACTIVATION || layer == 0;
 
 	return quantizer->width >= 2 && quantizer->width <= 32 && quantizer->fraction <= fraction[class] &&
-	       quantizer->fraction >= -10 && quantizer->is_signed == is_signed && (is_signed || quantizer->width != 31);
+	       quantizer->fraction >= -10 && quantizer->is_signed == is_signed;
 }
 
 static int quantizers_valid(const struct step_agent *agent, const struct step_quantizer *quantizers)

@@ -127,7 +127,7 @@ size_t step_layout(const struct step_config *config, struct step_tensor *tensors
 	add(&layout, "quantizers", STEP_I32, 3, table, STEP_CLASSES, 3);
 	add(&layout, "ranges", STEP_I32, 3, table, STEP_CLASSES, 2);
 	for (int target = 0; target < 2; target++) {
-		for (int network = 0; network < STEP_NETWORKS; network++) {
+		for (unsigned network = 0; network < STEP_NETWORKS; network++) {
 			uint32_t inputs[STEP_MAX_LAYERS], outputs[STEP_MAX_LAYERS];
 			const uint32_t layers = step_layers(config, network, inputs, outputs);
 
