@@ -53,5 +53,6 @@ const struct fixar_env_spec mujoco_halfcheetah_spec = {
 	.action_high = high,
 	.max_episode_steps = 1000,
 	.reward_threshold = 4800.0,
+	/* A good policy is paid 12 for a step, and 20 is the most that fits: 20 / 16 / (1 - 0.99) = 125. */
 	.reward_scale_log2 = -4,
 };

@@ -134,6 +134,8 @@ static int simulation_create(void *user, void **instance)
 	pthread_mutex_lock(&loading);
 	error = guarded(load, simulation);
 	pthread_mutex_unlock(&loading);
+	if (!error && !simulation->model)
+		error = -EIO;
 	if (!error && !simulation->data)
 		error = -ENOMEM;
 	if (!error && (simulation->model->nq != task->positions || simulation->model->nv != task->velocities ||

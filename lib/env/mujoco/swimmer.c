@@ -54,5 +54,7 @@ const struct fixar_env_spec mujoco_swimmer_spec = {
 	.action_high = high,
 	.max_episode_steps = 1000,
 	.reward_threshold = 360.0,
-	.reward_scale_log2 = 0,
+	/* A good policy is paid 0.4 for a step; single steps of random actions reach 2.2, and 2.5 is the most that
+	   fits. */
+	.reward_scale_log2 = -1,
 };
