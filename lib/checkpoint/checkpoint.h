@@ -18,10 +18,10 @@
 
 /* Of the checkpoint of an agent: changes whenever the names or the meaning of its tensors and strings do. */
 #define CHECKPOINT_SCHEMA 1
-#define CHECKPOINT_FILE "checkpoint.safetensors"	/* its name in the directory of a run */
+#define CHECKPOINT_FILE "checkpoint.safetensors" /* its name in the directory of a run */
 #define CHECKPOINT_MAX_DIMS 4
-#define CHECKPOINT_MAX_NAME 127				/* bytes of a tensor's name */
-#define CHECKPOINT_MAX_HEADER (16u << 20)		/* bytes; a longer header is refused */
+#define CHECKPOINT_MAX_NAME 127		 /* bytes of a tensor's name */
+#define CHECKPOINT_MAX_HEADER (4u << 20) /* bytes; a longer header is refused */
 
 /* The first four are those of enum step_dtype. */
 enum checkpoint_dtype {
@@ -41,12 +41,12 @@ const char *checkpoint_dtype_name(enum checkpoint_dtype dtype);
 
 /* A tensor to write. No dimension means one element; a dimension of 0 means none. */
 struct checkpoint_tensor {
-	const char *name;		/* printable ASCII, unique, not "__metadata__" */
+	const char *name; /* printable ASCII, unique, not "__metadata__" */
 	enum checkpoint_dtype dtype;
 	uint32_t dim_count;
 	uint64_t dim[CHECKPOINT_MAX_DIMS];
 	const void *data;
-	size_t bytes;			/* must be what dtype and dims come to */
+	size_t bytes; /* must be what dtype and dims come to */
 };
 
 /* A string to write; UTF-8. The keys "format", "schema" and "crc32c" are taken. */
@@ -73,7 +73,7 @@ struct checkpoint_entry {
 	enum checkpoint_dtype dtype;
 	uint32_t dim_count;
 	uint64_t dim[CHECKPOINT_MAX_DIMS];
-	uint64_t offset;		/* in the file */
+	uint64_t offset; /* in the file */
 	uint64_t bytes;
 };
 

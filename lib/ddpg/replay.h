@@ -31,8 +31,8 @@
 struct replay_config {
 	uint32_t observation_dim;
 	uint32_t action_dim;
-	uint64_t capacity;		/* transitions */
-	uint32_t segment;		/* transitions of a segment file; 0: chosen from the capacity */
+	uint64_t capacity; /* transitions */
+	uint32_t segment;  /* transitions of a segment file; 0: chosen from the capacity */
 };
 
 struct replay;
@@ -55,11 +55,11 @@ int replay_append(struct replay *replay, const float *observation, const int32_t
 
 /* Arrays of the caller, row-major. */
 struct replay_batch {
-	float *observation;		/* n x observation_dim */
-	int32_t *action;		/* n x action_dim, fraction 22 */
-	float *reward;			/* n */
-	float *next_observation;	/* n x observation_dim */
-	uint8_t *terminal;		/* n, 0 or 1 */
+	float *observation;	 /* n x observation_dim */
+	int32_t *action;	 /* n x action_dim, fraction 22 */
+	float *reward;		 /* n */
+	float *next_observation; /* n x observation_dim */
+	uint8_t *terminal;	 /* n, 0 or 1 */
 };
 
 /* Copies the transitions of n slots, each below replay_count(). */
@@ -71,11 +71,11 @@ void replay_gather(const struct replay *replay, uint32_t n, const uint64_t *slot
 struct replay_mark {
 	uint32_t observation_dim, action_dim;
 	uint64_t capacity;
-	uint64_t total;			/* transitions ever appended */
-	uint32_t segment;		/* transitions of a segment file */
-	uint64_t first_file;		/* number of the first segment file: replay-NNNNNN.bin */
+	uint64_t total;	     /* transitions ever appended */
+	uint32_t segment;    /* transitions of a segment file */
+	uint64_t first_file; /* number of the first segment file: replay-NNNNNN.bin */
 	uint64_t crc_count;
-	uint32_t *crc;			/* of the live transitions of each segment file, from the first one on */
+	uint32_t *crc; /* of the live transitions of each segment file, from the first one on */
 };
 
 void replay_mark_free(struct replay_mark *mark);
@@ -88,12 +88,12 @@ void replay_mark_free(struct replay_mark *mark);
 int replay_save(struct replay *replay, const char *directory, struct replay_mark *mark, char *message,
 		size_t message_size);
 
-/* Call once the checkpoint with the mark of the last replay_save() is in place. A failure does no harm but use space. */
+/* Call once the checkpoint with the mark of the last replay_save() is in place. A failure costs space, no more. */
 int replay_prune(struct replay *replay, const char *directory, char *message, size_t message_size);
 
 /*
- * Makes a replay memory from the segments that `mark` refers to. Changes nothing on disk; what a killed run wrote behind
- * the mark is cut off by the next save. -EBADMSG: a segment is missing, short, foreign or damaged.
+ * Makes a replay memory from the segments that `mark` refers to. Changes nothing on disk; what a killed run wrote
+ * behind the mark is cut off by the next save. -EBADMSG: a segment is missing, short, foreign or damaged.
  */
 int replay_load(const struct replay_mark *mark, const char *directory, struct replay **replay, char *message,
 		size_t message_size);

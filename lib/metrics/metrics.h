@@ -27,8 +27,8 @@
 struct metrics;
 
 /*
- * Opens the metrics of a run in a directory that exists. `resume_step` is METRICS_NEW, or the step of the checkpoint that
- * the run goes on from: rows and events after it are cut off, and so is a torn last one. Missing files are made.
+ * Opens the metrics of a run in a directory that exists. `resume_step` is METRICS_NEW, or the step of the checkpoint
+ * that the run goes on from: rows and events after it are cut off, and so is a torn last one. Missing files are made.
  * On success `message` is empty, or says in one line what else than that had to be cut (damaged rows or events).
  * Column names are copied; they consist of letters, digits and "_/.-" characters.
  * -EEXIST: METRICS_NEW where there are metrics; -EBADMSG: a file that is not what we wrote (or has other columns).
