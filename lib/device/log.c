@@ -3,6 +3,7 @@
 
 #include <stdarg.h>
 #include <stdio.h>
+#include <string.h>
 
 void log_line(const struct log_sink *sink, enum fixar_log_level level, const char *format, ...)
 {
@@ -15,4 +16,12 @@ void log_line(const struct log_sink *sink, enum fixar_log_level level, const cha
 	vsnprintf(line, sizeof(line), format, arguments);
 	va_end(arguments);
 	sink->write(sink->user, level, line);
+}
+
+const char *log_errno(int error)
+{
+	/* Not strerror(): it is neither safe with threads nor the same in every locale. */
+	const char *words = strerrordesc_np(-error);
+
+	return words ? words : "unknown error";
 }

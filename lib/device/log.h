@@ -15,4 +15,7 @@ struct log_sink {
 __attribute__((format(printf, 3, 4))) void log_line(const struct log_sink *sink, enum fixar_log_level level,
 						     const char *format, ...);
 
+/* Words for a negative errno value. */
+const char *log_errno(int error);
+
 #endif /* FIXAR_LIB_DEVICE_LOG_H */

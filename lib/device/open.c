@@ -35,7 +35,7 @@ static int open_cpu(const struct fixar_device_options *options, const struct log
 	error = is_float32 ? device_float32_open(options->engine, options->threads, device) :
 			     device_cpu_open(options->engine, options->threads, device);
 	if (error)
-		log_line(log, FIXAR_LOG_ERROR, "the CPU device cannot be opened: %s", strerrordesc_np(-error));
+		log_line(log, FIXAR_LOG_ERROR, "the CPU device cannot be opened: %s", log_errno(error));
 	return error;
 }
 
