@@ -23,6 +23,9 @@ TOOL_OBJ := $(TOOL_SRC:%.c=$(O)/%.o)
 
 all: $(O)/libfixar.so $(O)/libfixar.a $(O)/fixar plugins
 
+# Loops over tensors outside the engines (ReLU and its mask): let the compiler vectorize them.
+$(O)/lib/nn/%.o: EXTRA := -O3
+
 # Files compiled for one instruction set extension; the engine table calls them only where the processor has it.
 ifeq ($(ARCH),x86_64)
 $(O)/%_avx2.o: EXTRA := -mavx2 -O3

@@ -22,6 +22,7 @@ struct nn_context {
 	const struct pe_engine *engine;
 	struct pe_pool *pool;
 	void **scratch;				/* one for each thread, pe_scratch_bytes(largest depth) each */
+	int32_t *transposed;			/* batch x the widest layer; dY of a layer, read along the batch */
 	int quantized;				/* operands go through the quantizers */
 	int observe;				/* ranges are kept */
 	uint64_t *saturation;			/* STEP_SATURATIONS counters */

@@ -101,6 +101,7 @@ static size_t place_scratch(struct step_agent *agent, unsigned char *memory, siz
 	}
 	for (int i = 0; i < 2; i++)
 		agent->gradient[i] = take(&cursor, batch * widest * sizeof(int32_t));
+	agent->context.transposed = take(&cursor, batch * widest * sizeof(int32_t));
 	agent->action = take(&cursor, batch * config->action_dim * sizeof(int32_t));
 	agent->action_gradient = take(&cursor, batch * config->action_dim * sizeof(int32_t));
 	agent->target_value = take(&cursor, batch * sizeof(int32_t));
