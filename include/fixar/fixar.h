@@ -39,6 +39,9 @@ extern "C" {
 /* "0.1.0" of the library that is running. */
 const char *fixar_version(void);
 
+/* Words for a return value of the library: "success", "Invalid argument". */
+const char *fixar_strerror(int error);
+
 enum fixar_log_level {
 	FIXAR_LOG_ERROR,
 	FIXAR_LOG_WARNING,
@@ -118,7 +121,7 @@ struct fixar_agent_options {
 	uint64_t replay_capacity;		/* transitions, default 1,000,000 */
 	uint64_t warm_up_steps;			/* uniformly random actions first, default 1,000 */
 	uint32_t updates_per_step;		/* training steps for each environment step after the warm-up, default 1 */
-	uint64_t delay;				/* quantization delay in environment steps; qat16 only; default: half of `total_steps` */
+	uint64_t delay;				/* quantization delay in environment steps; qat16 only; UINT64_MAX (default): half of `total_steps` */
 	uint64_t total_steps;			/* the planned length, for the default delay; default 20,000 */
 	uint32_t headroom_bits;			/* of activation and gradient ranges; default 1 */
 	const struct fixar_layer_bits *bits;	/* NULL: the mode's own widths */
@@ -178,7 +181,7 @@ int fixar_agent_status(struct fixar_agent *agent, struct fixar_agent_status *sta
 
 /*
  * Called after every environment step and, with `episode_end` set, when an episode has ended. A return value other than 0 ends
- * fixar_agent_train() after this step, which then returns that value; the agent can be saved and go on later.
+ * fixar_agent_train() after this step, which then returns that value; the agent can be saved and go on later. It may itself call fixar_agent_status(), _act(), _evaluate() and _save().
  */
 struct fixar_progress {
 	size_t size;
@@ -192,10 +195,14 @@ struct fixar_progress {
 };
 typedef int (*fixar_progress_fn)(void *user, const struct fixar_progress *progress);
 
-/* Trains until `steps` environment steps in all have been taken (counted from the agent's creation, resumed runs included). */
+/*
+ * Trains until `steps` environment steps in all have been taken (counted from the agent's creation, resumed runs included). Returns 0, what `progress` returned,
+ * what a callback of the environment returned, -EDOM if an observation or reward was not finite or float32 diverged, or -EPERM for an agent
+ * that was loaded without `resume`. After an error the running episode is given up; training may go on with the next one.
+ */
 int fixar_agent_train(struct fixar_agent *agent, uint64_t steps, fixar_progress_fn progress, void *user);
 
-/* The policy's action, without exploration, for one observation; action within the environment's bounds. */
+/* The policy's action, without exploration, for one observation; action within the environment's bounds. -EDOM: not finite. */
 int fixar_agent_act(struct fixar_agent *agent, const double *observation, double *action);
 
 /*
