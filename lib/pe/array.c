@@ -75,8 +75,9 @@ void pe_schedule_make(struct pe_schedule *schedule, const struct pe_array *array
 		.shape = *shape,
 		.spread = samples_on_rows == side_by_side ? PE_SPREAD_ROWS : PE_SPREAD_DEPTH,
 		/*
-		 * Cores that hold different samples read the same weights, so that one read serves all. Everywhere else they hold different
-		 * columns of C: the depth is never split between cores, because their sums would have to meet.
+		 * Cores that hold different samples read the same weights, so that one read serves all. Everywhere else
+		 * they hold different columns of C: the depth is never split between cores, because their sums would
+		 * have to meet.
 		 */
 		.cores_on_rows = samples_on_rows && side_by_side,
 		.lanes = shape->datapath == PE_FULL ? 1 : array->half_lanes,

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 /*
- * The array, stepped cycle by cycle: PEs with their operand registers, accumulators and drain registers, the adder trees
- * and the output units. It takes the tiles of each pass from the description (array.c) and the time from nobody: how long
- * something takes is how long its registers make it take.
+ * The array, stepped cycle by cycle: PEs with their operand registers, accumulators and drain registers, the adder
+ * trees and the output units. It takes the tiles of each pass from the description (array.c) and the time from nobody:
+ * how long something takes is how long its registers make it take.
  *
  * In each cycle the parts of a core act from the output backwards, so that everybody reads what was in the registers
  * before the cycle.
@@ -19,11 +19,11 @@ struct token {
 	size_t pass;
 	size_t step;
 	int valid;
-	int first, last;	/* step of the pass */
+	int first, last; /* step of the pass */
 };
 
 struct pe {
-	int32_t a[PE_MAX_LANES];	/* operand register: the next column reads it in the next cycle */
+	int32_t a[PE_MAX_LANES]; /* operand register: the next column reads it in the next cycle */
 	uint64_t sum;
 	uint64_t drain;
 };
@@ -36,20 +36,20 @@ struct result {
 };
 
 struct column {
-	struct token token;		/* with the operands that are in this column's registers */
-	int finished;			/* the last cycle's operands were a pass's last */
+	struct token token; /* with the operands that are in this column's registers */
+	int finished;	    /* the last cycle's operands were a pass's last */
 	size_t finished_pass;
-	size_t draining;		/* results left in the drain chain */
-	struct result head;		/* where the chain's next result belongs */
-	uint64_t *tree;			/* [level][input]; level 0 holds the captured sums */
-	struct result *tree_result;	/* [level] */
-	struct result *output;		/* [stage] */
+	size_t draining;	    /* results left in the drain chain */
+	struct result head;	    /* where the chain's next result belongs */
+	uint64_t *tree;		    /* [level][input]; level 0 holds the captured sums */
+	struct result *tree_result; /* [level] */
+	struct result *output;	    /* [stage] */
 };
 
 struct core {
 	struct column *columns;
-	struct pe *pes;			/* [row][column] */
-	uint64_t *trees;		/* of all columns, and so on */
+	struct pe *pes;	 /* [row][column] */
+	uint64_t *trees; /* of all columns, and so on */
 	struct result *tree_results;
 	struct result *outputs;
 };
@@ -57,7 +57,7 @@ struct core {
 struct sequencer {
 	size_t pass, passes;
 	size_t step;
-	size_t drain_wait;		/* cycles until the drain chains can take another pass */
+	size_t drain_wait; /* cycles until the drain chains can take another pass */
 };
 
 struct machine {
@@ -67,7 +67,7 @@ struct machine {
 	struct core *cores;
 	uint64_t results_left;
 	unsigned levels;
-	size_t idle;			/* cycles since the last operands entered */
+	size_t idle; /* cycles since the last operands entered */
 	struct pe_run run;
 	int error;
 };
@@ -355,7 +355,8 @@ static int create_cores(struct machine *machine)
 		core->columns = calloc(array->columns, sizeof(*core->columns));
 		core->pes = calloc((size_t)array->rows * array->columns, sizeof(*core->pes));
 		core->trees = calloc(array->columns * tree, sizeof(*core->trees));
-		core->tree_results = calloc((size_t)array->columns * (machine->levels + 1), sizeof(*core->tree_results));
+		core->tree_results =
+			calloc((size_t)array->columns * (machine->levels + 1), sizeof(*core->tree_results));
 		core->outputs = calloc((size_t)array->columns * array->output_latency, sizeof(*core->outputs));
 		if (!core->columns || !core->pes || !core->trees || !core->tree_results || !core->outputs)
 			return -ENOMEM;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
- * The cycle counter: sums the passes of a product's schedule. What it says is tested against the simulation (array_sim.c), cycle for
- * cycle, so that it can stand for it where layers are large.
+ * The cycle counter: sums the passes of a product's schedule. What it says is tested against the simulation
+ * (array_sim.c), cycle for cycle, so that it can stand for it where layers are large.
  */
 #include "pe/array.h"
 
