@@ -236,7 +236,8 @@ static uint64_t avx2_quantize(size_t n, const int32_t *values, unsigned shift, i
 	uint64_t clamps = 0;
 	size_t i = 0;
 
-	for (; i + 8 <= n; i += 8) {
+	/* Above 32 the rounding bit is a copy of the sign, which the logical shift does not give. */
+	for (; shift <= 32 && i + 8 <= n; i += 8) {
 		const __m256i v = _mm256_loadu_si256((const __m256i *)(const void *)(values + i));
 		const __m256i round = _mm256_and_si256(_mm256_srl_epi32(v, below), one);
 		const __m256i code = _mm256_add_epi32(_mm256_sra_epi32(v, count), round);
@@ -308,7 +309,8 @@ static void avx2_adam(size_t n, const int32_t *gradient, int32_t *moment1, uint3
 	const __m256i one = _mm256_set1_epi64x(1), zero = _mm256_setzero_si256(), low32 = _mm256_set1_epi64x(UINT32_MAX);
 	size_t i = 0;
 
-	for (; i + 4 <= n; i += 4) {
+	/* beta1 = 0 makes 1 - beta1 = 2^31, which does not fit a signed multiplier. */
+	for (; constants->beta1 && i + 4 <= n; i += 4) {
 		const __m256i g = load_i32(gradient + i);
 		const __m256i s = _mm256_cvtepu32_epi64(_mm_loadu_si128((const __m128i *)(const void *)(moment2_root + i)));
 		const __m256i s2 = _mm256_mul_epu32(s, s), g2 = _mm256_mul_epi32(g, g);
@@ -381,10 +383,13 @@ static void avx2_range(size_t n, const int32_t *values, int32_t *minimum, int32_
 		low = _mm256_min_epi32(low, v);
 		high = _mm256_max_epi32(high, v);
 	}
-	_mm256_storeu_si256((__m256i *)(void *)part[0], low);
-	_mm256_storeu_si256((__m256i *)(void *)part[1], high);
-	pe_scalar.range(8, part[0], minimum, maximum);
-	pe_scalar.range(8, part[1], minimum, maximum);
+	/* Without a full vector the lanes hold the range as it was, which may be the empty one: its ends are no values. */
+	if (i) {
+		_mm256_storeu_si256((__m256i *)(void *)part[0], low);
+		_mm256_storeu_si256((__m256i *)(void *)part[1], high);
+		pe_scalar.range(8, part[0], minimum, maximum);
+		pe_scalar.range(8, part[1], minimum, maximum);
+	}
 	pe_scalar.range(n - i, values + i, minimum, maximum);
 }
 
