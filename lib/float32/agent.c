@@ -98,19 +98,21 @@ static void initialize(struct f32_agent *agent)
 		for (uint32_t l = 0; l < network->layers; l++) {
 			const struct f32_layer *layer = &network->layer[l];
 			const uint64_t number = 65536 * (uint64_t)which + 2 * l;
-			const int64_t bound = l + 1 == network->layers ? LAST_LAYER_BOUND :
-									 fx_square_root((UINT64_C(1) << 56) / layer->inputs);
+			const int64_t bound = l + 1 == network->layers
+						      ? LAST_LAYER_BOUND
+						      : fx_square_root((UINT64_C(1) << 56) / layer->inputs);
 
-			initialize_tensor(network->weight + layer->weight, layer->outputs * layer->inputs, agent->config.seed,
-					  number, bound);
-			initialize_tensor(network->weight + layer->bias, layer->outputs, agent->config.seed, number + 1, bound);
+			initialize_tensor(network->weight + layer->weight, layer->outputs * layer->inputs,
+					  agent->config.seed, number, bound);
+			initialize_tensor(network->weight + layer->bias, layer->outputs, agent->config.seed, number + 1,
+					  bound);
 		}
 		memcpy(network->target, network->weight, network->size * sizeof(float));
 	}
 }
 
-int f32_agent_create(const struct step_config *config, void *arena, const struct f32_engine *engine, struct pe_pool *pool,
-		     struct f32_agent **out)
+int f32_agent_create(const struct step_config *config, void *arena, const struct f32_engine *engine,
+		     struct pe_pool *pool, struct f32_agent **out)
 {
 	struct f32_agent *agent;
 	size_t bytes;
@@ -157,7 +159,8 @@ void f32_agent_destroy(struct f32_agent *agent)
 /* A normal number, fraction FX_ACTIVATION (lib/ARITHMETIC.md section 10). */
 static int64_t normal(const struct f32_agent *agent, uint32_t component)
 {
-	const struct fx_random_block block = fx_random_philox(agent->config.seed, FX_RANDOM_NOISE, *agent->noise_count, component);
+	const struct fx_random_block block =
+		fx_random_philox(agent->config.seed, FX_RANDOM_NOISE, *agent->noise_count, component);
 	int64_t sum = -8 * INT64_C(65535);
 
 	for (int i = 0; i < 4; i++)
@@ -210,7 +213,8 @@ int f32_act(struct f32_agent *agent, uint32_t n, const int32_t *observation, int
 	if (flags & STEP_ACT_RESET_NOISE)
 		memset(agent->noise_state, 0, agent->config.action_dim * sizeof(int32_t));
 	/* One by one, so that an action does not depend on how many were asked for. */
-	for (uint32_t i = 0; i < n; i++, observation += agent->config.observation_dim, action += agent->config.action_dim) {
+	for (uint32_t i = 0; i < n;
+	     i++, observation += agent->config.observation_dim, action += agent->config.action_dim) {
 		policy(agent, observation, action);
 		if (flags & STEP_ACT_EXPLORE && agent->mode.noise != STEP_NOISE_NONE)
 			add_noise(agent, action);

@@ -72,7 +72,7 @@ static int agent_create(struct fixar_device *base, const struct step_config *con
 	return 0;
 }
 
-/* There are no quantizers to go through and no ranges to keep; parallelism means nothing here and never changes a bit. */
+/* There are no quantizers to go through and no ranges to keep. Parallelism means nothing here. */
 static int set_mode(struct device_agent *base, const struct step_mode *mode)
 {
 	if (mode->quantized || mode->observe)

@@ -2,8 +2,8 @@
 /*
  * Kernels of the float32 twin for AVX2 with FMA.
  *
- * A product packs 16 columns of B at a time and runs register tiles of 6 rows over them: 12 accumulators, two vectors of B and one
- * broadcast element of A are 15 of the 16 registers, and 12 chains keep two units of latency 4 or 5 busy.
+ * A product packs 16 columns of B at a time and runs register tiles of 6 rows over them: 12 accumulators, two vectors
+ * of B and one broadcast element of A are 15 of the 16 registers, and 12 chains keep two units of latency 4 or 5 busy.
  */
 #if defined(__x86_64__)
 
@@ -157,7 +157,8 @@ static void avx2_product(const struct f32_product *product, size_t row_from, siz
 		if (product->b_column == 1)
 			pack_rows(product->b + column, product->b_row, product->depth, width, scratch);
 		else
-			pack_columns(product->b + column * product->b_column, product->b_column, product->depth, width, scratch);
+			pack_columns(product->b + column * product->b_column, product->b_column, product->depth, width,
+				     scratch);
 		for (; row + F32_TILE_ROWS <= row_to; row += F32_TILE_ROWS)
 			tile(product, F32_TILE_ROWS, row, column, width, scratch);
 		switch (row_to - row) {
@@ -215,7 +216,8 @@ static inline __attribute__((always_inline)) void dense_rows(const int count, si
 
 #pragma GCC unroll 4
 		for (int i = 0; i < count; i++)
-			sum[i] = _mm256_fmadd_ps(_mm256_maskload_ps(weight + (size_t)i * inputs + whole, mask), x, sum[i]);
+			sum[i] = _mm256_fmadd_ps(_mm256_maskload_ps(weight + (size_t)i * inputs + whole, mask), x,
+						 sum[i]);
 	}
 #pragma GCC unroll 4
 	for (int i = 0; i < count; i++) {
@@ -225,8 +227,8 @@ static inline __attribute__((always_inline)) void dense_rows(const int count, si
 	}
 }
 
-static void avx2_dense(size_t outputs, size_t inputs, const float *weight, const float *bias, const float *input, int relu,
-		       float *output)
+static void avx2_dense(size_t outputs, size_t inputs, const float *weight, const float *bias, const float *input,
+		       int relu, float *output)
 {
 	size_t n = 0;
 

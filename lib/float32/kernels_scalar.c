@@ -50,8 +50,8 @@ static void scalar_product(const struct f32_product *product, size_t row_from, s
 	}
 }
 
-static void scalar_dense(size_t outputs, size_t inputs, const float *weight, const float *bias, const float *input, int relu,
-			 float *output)
+static void scalar_dense(size_t outputs, size_t inputs, const float *weight, const float *bias, const float *input,
+			 int relu, float *output)
 {
 	for (size_t n = 0; n < outputs; n++) {
 		float sum = bias[n];
@@ -81,7 +81,8 @@ static void scalar_adam(size_t n, const float *gradient, float *moment1, float *
 {
 	for (size_t i = 0; i < n; i++) {
 		const float g = scalar_flush(gradient[i], F32_TINY_GRADIENT);
-		const float m = scalar_flush(constants->beta1 * moment1[i] + constants->one_minus_beta1 * g, F32_TINY_MOMENT);
+		const float m =
+			scalar_flush(constants->beta1 * moment1[i] + constants->one_minus_beta1 * g, F32_TINY_MOMENT);
 		const float v = scalar_flush(constants->beta2 * moment2[i] + constants->one_minus_beta2 * (g * g),
 					     F32_TINY_MOMENT);
 

@@ -78,8 +78,8 @@ static void add(struct tensor_list *list, const char *name, enum step_dtype dtyp
 	list->count++;
 }
 
-static void add_array(struct tensor_list *list, const char *network_name, const struct f32_network *network, size_t offset,
-		      const char *suffix)
+static void add_array(struct tensor_list *list, const char *network_name, const struct f32_network *network,
+		      size_t offset, const char *suffix)
 {
 	for (uint32_t l = 0; l < network->layers; l++) {
 		const struct f32_layer *layer = &network->layer[l];

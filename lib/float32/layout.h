@@ -9,13 +9,7 @@
 #include "step/step.h"
 
 /* The four arrays of a network that lie in the arena, in this order. */
-enum f32_array {
-	F32_WEIGHT,
-	F32_TARGET,
-	F32_MOMENT1,
-	F32_MOMENT2,
-	F32_ARRAYS
-};
+enum f32_array { F32_WEIGHT, F32_TARGET, F32_MOMENT1, F32_MOMENT2, F32_ARRAYS };
 
 /* Byte offsets in the arena. */
 struct f32_places {

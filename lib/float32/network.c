@@ -34,7 +34,8 @@ static size_t product_size(const struct f32_product *product)
 }
 
 /* By panels, so that none is packed twice, unless there are too few of them to be shared fairly. */
-static void product_part(const struct f32_context *context, const struct f32_product *product, unsigned part, unsigned parts)
+static void product_part(const struct f32_context *context, const struct f32_product *product, unsigned part,
+			 unsigned parts)
 {
 	size_t row_from = 0, row_to = product->rows, column_from = 0, column_to = product->columns;
 
@@ -174,8 +175,8 @@ static void adam_part(void *user, unsigned part, unsigned parts)
 	size_t from, to;
 
 	share(network->size, F32_PANEL, part, parts, &from, &to);
-	work->context->engine->adam(to - from, network->gradient + from, network->moment1 + from, network->moment2 + from,
-				    network->weight + from, work->constants);
+	work->context->engine->adam(to - from, network->gradient + from, network->moment1 + from,
+				    network->moment2 + from, network->weight + from, work->constants);
 }
 
 void f32_adam_update(const struct f32_context *context, struct f32_network *network, const struct f32_adam *constants)

@@ -2,9 +2,9 @@
 /*
  * Networks of fully connected layers in float32: forward, backward, Adam, soft update.
  *
- * A network's parameters, its target's, both moments and the gradients are five arrays of one shape, in which each tensor starts
- * at a multiple of F32_PANEL and the gaps are 0; they lie in the agent's arena but for the gradients. Rows of activations and of their
- * gradients are f32_stride() apart.
+ * A network's parameters, its target's, both moments and the gradients are five arrays of one shape, in which each
+ * tensor starts at a multiple of F32_PANEL and the gaps are 0; they lie in the agent's arena but for the gradients.
+ * Rows of activations and of their gradients are f32_stride() apart.
  */
 #ifndef FIXAR_LIB_FLOAT32_NETWORK_H
 #define FIXAR_LIB_FLOAT32_NETWORK_H
@@ -33,7 +33,8 @@ struct f32_network {
 	size_t size; /* of each array, a multiple of F32_PANEL */
 	float *weight, *target, *moment1, *moment2;
 	float *gradient;
-	float *value[STEP_MAX_LAYERS + 1]; /* of one forward pass: each layer's input, then the output before its tanh */
+	float *value[STEP_MAX_LAYERS +
+		     1]; /* of one forward pass: each layer's input, then the output before its tanh */
 };
 
 /* An odd number of cache lines, so that walking down a column does not hit the same few cache sets again and again. */
@@ -51,9 +52,9 @@ static inline size_t f32_round_up(size_t n)
 void f32_forward(const struct f32_context *context, struct f32_network *network, const float *parameters, size_t batch);
 
 /*
- * Backward after f32_forward(). dy[0] holds the last layer's dY; both arrays hold batch rows of the widest layer and are
- * overwritten. With `parameters`, all dW and db are left in network->gradient. With `input_gradient`, columns [first, first + columns) of
- * the first layer's dX go there.
+ * Backward after f32_forward(). dy[0] holds the last layer's dY; both arrays hold batch rows of the widest layer and
+ * are overwritten. With `parameters`, all dW and db are left in network->gradient. With `input_gradient`, columns
+ * [first, first + columns) of the first layer's dX go there.
  */
 void f32_backward(const struct f32_context *context, struct f32_network *network, size_t batch, float *const dy[2],
 		  int parameters, float *input_gradient, size_t first, size_t columns);

@@ -22,7 +22,8 @@ static void policy(struct f32_agent *agent, const float *parameters, size_t batc
 	const size_t width = agent->config.action_dim, stride = f32_stride(width);
 	float *action = actor->value[actor->layers];
 
-	put(observation, batch, agent->config.observation_dim, actor->value[0], f32_stride(agent->config.observation_dim));
+	put(observation, batch, agent->config.observation_dim, actor->value[0],
+	    f32_stride(agent->config.observation_dim));
 	f32_forward(&agent->context, actor, parameters, batch);
 	for (size_t b = 0; b < batch; b++)
 		for (size_t j = 0; j < width; j++)
@@ -30,8 +31,8 @@ static void policy(struct f32_agent *agent, const float *parameters, size_t batc
 }
 
 /* Q values of the observations with `action`, or where that is NULL with the actor's output; returns where they are. */
-static const float *critic_forward(struct f32_agent *agent, const float *parameters, size_t batch, const int32_t *observation,
-				   const int32_t *action)
+static const float *critic_forward(struct f32_agent *agent, const float *parameters, size_t batch,
+				   const int32_t *observation, const int32_t *action)
 {
 	const struct f32_network *actor = &agent->network[STEP_ACTOR];
 	struct f32_network *critic = &agent->network[STEP_CRITIC];
@@ -115,8 +116,8 @@ static void train_actor(struct f32_agent *agent, const struct step_batch *batch,
 		agent->dy[0][b * f32_stride(1)] = -1 / (float)batch->size;
 	}
 	statistics->mean_q = sum / batch->size;
-	f32_backward(&agent->context, critic, batch->size, agent->dy, 0, agent->action_gradient, agent->config.observation_dim,
-		     width);
+	f32_backward(&agent->context, critic, batch->size, agent->dy, 0, agent->action_gradient,
+		     agent->config.observation_dim, width);
 	for (size_t b = 0; b < batch->size; b++) {
 		for (size_t j = 0; j < width; j++) {
 			const size_t i = b * stride + j;

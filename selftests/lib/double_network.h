@@ -1,0 +1,286 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Both networks of DDPG in double precision, written for plainness: what the gradients of the library are compared
+ * with.
+ *
+ * A layer may have operand quantizers; products then see the quantized values (lib/ARITHMETIC.md section 2), while
+ * everything else stays in double precision.
+ */
+#ifndef FIXAR_SELFTESTS_LIB_DOUBLE_NETWORK_H
+#define FIXAR_SELFTESTS_LIB_DOUBLE_NETWORK_H
+
+#include <math.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "step/step.h"
+
+struct double_layer {
+	size_t inputs, outputs;
+	double *weight, *bias; /* [outputs][inputs], [outputs] */
+	double *weight_gradient, *bias_gradient;
+	const struct step_quantizer *quantizer; /* STEP_CLASSES entries, or NULL */
+};
+
+struct double_network {
+	size_t layers, batch;
+	struct double_layer layer[STEP_MAX_LAYERS];
+	double *x[STEP_MAX_LAYERS + 1];	 /* operands of each layer's input; the last layer's output */
+	double *dy[STEP_MAX_LAYERS + 1]; /* gradient of the loss with respect to x, before its ReLU */
+};
+
+static inline double *double_array(size_t count)
+{
+	double *array = calloc(count, sizeof(*array));
+
+	if (!array) {
+		fputs("out of memory\n", stderr);
+		abort();
+	}
+	return array;
+}
+
+static inline void double_network_create(struct double_network *network, const struct step_config *config,
+					 enum step_network which, size_t batch)
+{
+	uint32_t inputs[STEP_MAX_LAYERS], outputs[STEP_MAX_LAYERS];
+
+	memset(network, 0, sizeof(*network));
+	network->layers = step_layers(config, which, inputs, outputs);
+	network->batch = batch;
+	for (size_t l = 0; l <= network->layers; l++) {
+		const size_t width = l ? outputs[l - 1] : inputs[0];
+
+		network->x[l] = double_array(batch * width);
+		network->dy[l] = double_array(batch * width);
+	}
+	for (size_t l = 0; l < network->layers; l++) {
+		struct double_layer *layer = &network->layer[l];
+
+		layer->inputs = inputs[l];
+		layer->outputs = outputs[l];
+		layer->weight = double_array(layer->inputs * layer->outputs);
+		layer->bias = double_array(layer->outputs);
+		layer->weight_gradient = double_array(layer->inputs * layer->outputs);
+		layer->bias_gradient = double_array(layer->outputs);
+	}
+}
+
+static inline void double_network_destroy(struct double_network *network)
+{
+	for (size_t l = 0; l <= network->layers; l++) {
+		free(network->x[l]);
+		free(network->dy[l]);
+	}
+	for (size_t l = 0; l < network->layers; l++) {
+		free(network->layer[l].weight);
+		free(network->layer[l].bias);
+		free(network->layer[l].weight_gradient);
+		free(network->layer[l].bias_gradient);
+	}
+}
+
+static inline double double_operand(const struct double_layer *layer, enum step_class class, double value)
+{
+	const struct step_quantizer *quantizer = layer->quantizer ? &layer->quantizer[class] : NULL;
+	double code, low, high;
+
+	if (!quantizer || quantizer->width == 32)
+		return value;
+	code = floor(ldexp(value, quantizer->fraction) + 0.5);
+	low = quantizer->is_signed ? -ldexp(1, quantizer->width - 1) : 0;
+	high = ldexp(1, quantizer->is_signed ? quantizer->width - 1 : quantizer->width) - 1;
+	return ldexp(fmin(fmax(code, low), high), -quantizer->fraction);
+}
+
+/* From x[0] to x[layers]. */
+static inline void double_forward(struct double_network *network)
+{
+	for (size_t l = 0; l < network->layers; l++) {
+		const struct double_layer *layer = &network->layer[l];
+		double *x = network->x[l];
+
+		for (size_t i = 0; i < network->batch * layer->inputs; i++)
+			x[i] = double_operand(layer, STEP_ACTIVATION, x[i]);
+		for (size_t n = 0; n < layer->outputs; n++) {
+			for (size_t b = 0; b < network->batch; b++)
+				network->x[l + 1][b * layer->outputs + n] = layer->bias[n];
+			for (size_t k = 0; k < layer->inputs; k++) {
+				const double weight =
+					double_operand(layer, STEP_WEIGHT, layer->weight[n * layer->inputs + k]);
+
+				for (size_t b = 0; b < network->batch; b++)
+					network->x[l + 1][b * layer->outputs + n] += weight * x[b * layer->inputs + k];
+			}
+		}
+		for (size_t i = 0; l + 1 < network->layers && i < network->batch * layer->outputs; i++)
+			network->x[l + 1][i] = fmax(network->x[l + 1][i], 0);
+	}
+}
+
+/* From dy[layers] after double_forward(): all gradients, and in dy[0] that of the input. */
+static inline void double_backward(struct double_network *network)
+{
+	for (size_t l = network->layers; l-- > 0;) {
+		struct double_layer *layer = &network->layer[l];
+		double *x = network->x[l], *dx = network->dy[l], *dy = network->dy[l + 1];
+
+		memset(dx, 0, network->batch * layer->inputs * sizeof(*dx));
+		memset(layer->weight_gradient, 0, layer->inputs * layer->outputs * sizeof(*layer->weight_gradient));
+		memset(layer->bias_gradient, 0, layer->outputs * sizeof(*layer->bias_gradient));
+		for (size_t i = 0; i < network->batch * layer->outputs; i++)
+			dy[i] = double_operand(layer, STEP_GRADIENT, dy[i]);
+		for (size_t n = 0; n < layer->outputs; n++) {
+			for (size_t b = 0; b < network->batch; b++)
+				layer->bias_gradient[n] += dy[b * layer->outputs + n];
+			for (size_t k = 0; k < layer->inputs; k++) {
+				const size_t i = n * layer->inputs + k;
+				const double weight = double_operand(layer, STEP_WEIGHT, layer->weight[i]);
+
+				for (size_t b = 0; b < network->batch; b++) {
+					const double factor = dy[b * layer->outputs + n];
+
+					dx[b * layer->inputs + k] += factor * weight;
+					layer->weight_gradient[i] += factor * x[b * layer->inputs + k];
+				}
+			}
+		}
+		for (size_t i = 0; l > 0 && i < network->batch * layer->inputs; i++)
+			if (!(x[i] > 0))
+				dx[i] = 0;
+	}
+}
+
+/* A batch in double precision. */
+struct double_batch {
+	size_t size, observation_dim, action_dim;
+	double *observation, *action, *reward, *next_observation;
+	const uint8_t *terminal;
+};
+
+static inline double *double_of_fixed(const int32_t *values, size_t count, int fraction)
+{
+	double *array = double_array(count);
+
+	for (size_t i = 0; i < count; i++)
+		array[i] = ldexp(values[i], -fraction);
+	return array;
+}
+
+static inline void double_batch_create(struct double_batch *batch, const struct step_config *config,
+				       const struct step_batch *from)
+{
+	batch->size = from->size;
+	batch->observation_dim = config->observation_dim;
+	batch->action_dim = config->action_dim;
+	batch->observation = double_of_fixed(from->observation, batch->size * batch->observation_dim, 22);
+	batch->action = double_of_fixed(from->action, batch->size * batch->action_dim, 22);
+	batch->reward = double_of_fixed(from->reward, batch->size, 22);
+	batch->next_observation = double_of_fixed(from->next_observation, batch->size * batch->observation_dim, 22);
+	batch->terminal = from->terminal;
+}
+
+static inline void double_batch_destroy(struct double_batch *batch)
+{
+	free(batch->observation);
+	free(batch->action);
+	free(batch->reward);
+	free(batch->next_observation);
+}
+
+/* tanh(actor(observation)) is left as the actor's output. */
+static inline double *double_policy(struct double_network *actor, const struct double_batch *batch,
+				    const double *observation)
+{
+	double *action = actor->x[actor->layers];
+
+	memcpy(actor->x[0], observation, batch->size * batch->observation_dim * sizeof(*observation));
+	double_forward(actor);
+	for (size_t i = 0; i < batch->size * batch->action_dim; i++)
+		action[i] = tanh(action[i]);
+	return action;
+}
+
+static inline double *double_value(struct double_network *critic, const struct double_batch *batch,
+				   const double *observation, const double *action)
+{
+	const size_t observation_dim = batch->observation_dim, action_dim = batch->action_dim;
+	double *row = critic->x[0];
+
+	for (size_t b = 0; b < batch->size; b++, row += observation_dim + action_dim) {
+		memcpy(row, observation + b * observation_dim, observation_dim * sizeof(*row));
+		memcpy(row + observation_dim, action + b * action_dim, action_dim * sizeof(*row));
+	}
+	double_forward(critic);
+	return critic->x[critic->layers];
+}
+
+/* y of each sample. */
+static inline void double_targets(struct double_network *actor_target, struct double_network *critic_target,
+				  const struct double_batch *batch, double discount, double *target)
+{
+	const double *action = double_policy(actor_target, batch, batch->next_observation);
+	const double *q = double_value(critic_target, batch, batch->next_observation, action);
+
+	for (size_t b = 0; b < batch->size; b++)
+		target[b] = batch->reward[b] + (batch->terminal[b] ? 0 : discount * q[b]);
+}
+
+/* Gradients of factor * (sum over the batch of half the squared TD error); returns the sum of the squared errors. */
+static inline double double_critic_gradient(struct double_network *critic, const struct double_batch *batch,
+					    const double *target, double factor)
+{
+	const double *q = double_value(critic, batch, batch->observation, batch->action);
+	double loss = 0;
+
+	for (size_t b = 0; b < batch->size; b++) {
+		const double delta = q[b] - target[b];
+
+		loss += delta * delta;
+		critic->dy[critic->layers][b] = factor * delta;
+	}
+	double_backward(critic);
+	return loss;
+}
+
+/* Gradients of -factor * (sum over the batch of Q(s, actor(s))); returns the sum of Q. */
+static inline double double_actor_gradient(struct double_network *actor, struct double_network *critic,
+					   const struct double_batch *batch, double factor)
+{
+	const double *action = double_policy(actor, batch, batch->observation);
+	const double *q = double_value(critic, batch, batch->observation, action);
+	const size_t width = batch->observation_dim + batch->action_dim;
+	double sum = 0;
+
+	for (size_t b = 0; b < batch->size; b++) {
+		sum += q[b];
+		critic->dy[critic->layers][b] = -factor;
+	}
+	double_backward(critic);
+	for (size_t b = 0; b < batch->size; b++) {
+		for (size_t j = 0; j < batch->action_dim; j++) {
+			const size_t i = b * batch->action_dim + j;
+
+			actor->dy[actor->layers][i] =
+				critic->dy[0][b * width + batch->observation_dim + j] * (1 - action[i] * action[i]);
+		}
+	}
+	double_backward(actor);
+	return sum;
+}
+
+/* ||a - b|| / ||b||, and 0 when both are 0. */
+static inline double double_relative_error(const double *a, const double *b, size_t count)
+{
+	double difference = 0, norm = 0;
+
+	for (size_t i = 0; i < count; i++) {
+		difference += (a[i] - b[i]) * (a[i] - b[i]);
+		norm += b[i] * b[i];
+	}
+	return difference > 0 ? sqrt(difference / norm) : 0;
+}
+
+#endif /* FIXAR_SELFTESTS_LIB_DOUBLE_NETWORK_H */
