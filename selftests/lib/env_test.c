@@ -6,6 +6,7 @@
  * The golden numbers come from env_reference.py, which shares no code with the library. The tests of the MuJoCo tasks
  * use the plug-in in the folder above this program; they are skipped if it was not built.
  */
+#include <dlfcn.h>
 #include <errno.h>
 #include <math.h>
 #include <pthread.h>
@@ -571,6 +572,40 @@ static void test_plugins(void)
 	ktap_ok(!failures[0] && !failures[1] && !failures[2] && !failures[3], "four threads search at once");
 }
 
+/* Without FIXAR_PLUGIN_DIR: beside the program that holds this code, or beside libfixar.so. */
+static void test_default_folders(void)
+{
+	int (*find)(const char *name, struct fixar_env *env, char *message, size_t message_size) = NULL;
+	char library[4096], plugin[4096], target[4096], message[1024] = "";
+	struct fixar_env env;
+	void *handle;
+
+	unsetenv("FIXAR_PLUGIN_DIR");
+	snprintf(plugin, sizeof(plugin), "%s/env-beside.so", here);
+	snprintf(target, sizeof(target), "%s/plugins/good/env-good.so", here);
+	unlink(plugin);
+	if (ktap_ok(!symlink(target, plugin), "default: a plug-in beside this program")) {
+		ktap_ok(!fixar_env_find("counter", &env, message, sizeof(message)), "default: is found");
+		unlink(plugin);
+	}
+	ktap_ok(fixar_env_find("counter", &env, message, sizeof(message)) == -ENOENT, "default: is gone: %s", message);
+
+	snprintf(library, sizeof(library), "%s/../libfixar.so.0", here);
+	snprintf(plugin, sizeof(plugin), "%s/../env-mujoco.so", here);
+	if (access(library, F_OK) || access(plugin, F_OK)) {
+		ktap_skip("default: beside libfixar.so", "libfixar.so or env-mujoco.so was not built");
+		return;
+	}
+	handle = dlopen(library, RTLD_NOW | RTLD_LOCAL);
+	if (handle)
+		*(void **)&find = dlsym(handle, "fixar_env_find");
+	else
+		ktap_note("%s", dlerror());
+	if (ktap_ok(find, "default: libfixar.so"))
+		ktap_ok(!find("hopper", &env, message, sizeof(message)), "default: a plug-in beside it is found %s",
+			message);
+}
+
 int main(void)
 {
 	const ssize_t length = readlink("/proc/self/exe", here, sizeof(here) - 1);
@@ -589,5 +624,6 @@ int main(void)
 	test_builtin_specs();
 	test_mujoco();
 	test_plugins();
+	test_default_folders();
 	return ktap_finish();
 }
