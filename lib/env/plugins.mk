@@ -34,6 +34,9 @@ $(O)/env-mujoco.so: $(MUJOCO_OBJ) $(O)/libfixar.so
 ENV_TEST_OBJ := $(patsubst %.c,$(O)/%.o,$(wildcard lib/env/*.c))
 ENV_TEST_PLUGINS := $(addprefix $(O)/selftests/plugins/,good/env-good.so abi/env-abi.so empty/env-empty.so missing/env-mujoco.so)
 
+# The programs to run.
+ENV_TESTS := $(O)/selftests/env_test $(if $(filter yes,$(MUJOCO)),$(O)/selftests/env_mujoco_test)
+
 $(O)/selftests/env_test: selftests/lib/env_test.c selftests/lib/ktap.h $(ENV_TEST_OBJ) $(ENV_TEST_PLUGINS)
 	$(CC) $(BASE) $(CFLAGS) -o $@ $< $(ENV_TEST_OBJ) $(LDFLAGS) -ldl -lm -pthread
 
