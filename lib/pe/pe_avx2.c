@@ -326,7 +326,8 @@ static void avx2_adam(size_t n, const int32_t *gradient, int32_t *moment1, uint3
 		m = _mm256_add_epi64(m, _mm256_and_si256(_mm256_cmpgt_epi64(zero, m), _mm256_set1_epi64x(INT32_MAX)));
 		m = _mm256_srli_epi64(m, 31);
 
-		v = _mm256_sub_epi64(v, _mm256_cmpeq_epi64(v, zero));		/* max(1, v) */
+		/* max(2^20, v), unsigned: where nothing is set above bit 19. */
+		v = _mm256_blendv_epi8(v, _mm256_set1_epi64x(1 << 20), _mm256_cmpeq_epi64(_mm256_srli_epi64(v, 20), zero));
 		half_zeros = _mm256_srli_epi64(normalize(&v), 1);
 		x = _mm256_srli_epi64(v, 32);
 		y = reciprocal_square_root(x);

@@ -60,8 +60,8 @@ static void scalar_adam(size_t n, const int32_t *gradient, int32_t *moment1, uin
 		uint64_t root;
 		int32_t ratio;
 
-		if (v == 0)
-			v = 1;
+		if (v < UINT64_C(1) << 20)
+			v = UINT64_C(1) << 20;	/* Adam's epsilon */
 		z = (64 - fx_bits(v)) & ~1u;
 		x = (uint32_t)((v << z) >> 32);
 		y = fx_reciprocal_square_root(x);

@@ -294,7 +294,7 @@ def rsqrt(x):
 def adam_element(g, m, s, w, beta1, c2, a, k):
     """New m, s, w, and how often s, the ratio and w were limited."""
     m_new = rtz(m * beta1 + g * (2**31 - beta1), 31)
-    v = max(1, s * s - ((s * s * c2) >> 32) + ((g * g * c2) >> 30))
+    v = max(2**20, s * s - ((s * s * c2) >> 32) + ((g * g * c2) >> 30))
     z = (64 - bits(v)) // 2 * 2
     x = (v << z) >> 32
     y = rsqrt(x)
