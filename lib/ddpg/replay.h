@@ -26,7 +26,9 @@
 #include "checkpoint/checkpoint.h"
 
 #define REPLAY_MAX_CAPACITY (UINT64_C(1) << 40)
+#define REPLAY_MAX_FILE (UINT64_C(1) << 40)
 #define REPLAY_MAX_DIM (UINT32_C(1) << 20)
+#define REPLAY_MAX_SEGMENT (UINT32_C(1) << 24)
 
 struct replay_config {
 	uint32_t observation_dim;
@@ -47,8 +49,8 @@ uint64_t replay_count(const struct replay *replay);
 uint64_t replay_total(const struct replay *replay);
 
 /*
- * Appends one transition, in place of the oldest one when full. Floats must be finite; `reward` is already scaled.
- * -ENOMEM: nothing was appended.
+ * Appends one transition, in place of the oldest one when full; `reward` is already scaled, `terminal` 0 or not.
+ * -ENOMEM, or -EDOM where a float is not finite: nothing was appended.
  */
 int replay_append(struct replay *replay, const float *observation, const int32_t *action, float reward,
 		  const float *next_observation, int terminal);
