@@ -11,6 +11,8 @@
 
 #include <stdint.h>
 
+#include "fx/fixed.h"
+
 /* What a stream is for. The numbers are part of the contract: never renumber. */
 enum fx_random_purpose {
 	FX_RANDOM_WEIGHTS = 1,		/* index: tensor number */
@@ -50,6 +52,16 @@ static inline struct fx_random_block fx_random_philox(uint64_t seed, uint32_t pu
 static inline uint32_t fx_random_word(uint64_t seed, uint32_t purpose, uint64_t index, uint32_t word)
 {
 	return fx_random_philox(seed, purpose, index, word / 4).word[word % 4];
+}
+
+/* A normal number, fraction FX_ACTIVATION: a block has eight uniforms of 16 bits, whose sum is scaled to variance 1. */
+static inline int64_t fx_random_normal(struct fx_random_block block)
+{
+	int64_t sum = 0;
+
+	for (int i = 0; i < 4; i++)
+		sum += 2 * (int64_t)(block.word[i] & 0xffff) + 2 * (int64_t)(block.word[i] >> 16) - 2 * 65535;
+	return fx_round_half_up(sum * 2568476, 16);
 }
 
 #endif /* FIXAR_LIB_FX_RANDOM_H */

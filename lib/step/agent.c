@@ -240,24 +240,15 @@ void step_policy(struct step_agent *agent, struct nn_network *network, uint32_t 
 		agent->action[i] = fx_tanh(pass->output[i]);
 }
 
-/* A normal number, fraction FX_ACTIVATION: eight uniforms from one block (lib/ARITHMETIC.md section 10). */
-static int64_t normal(const struct step_agent *agent, uint32_t component)
-{
-	const struct fx_random_block block = fx_random_philox(agent->config.seed, FX_RANDOM_NOISE, *agent->noise_count, component);
-	int64_t sum = 0;
-
-	for (int i = 0; i < 4; i++)
-		sum += 2 * (int64_t)(block.word[i] & 0xffff) + 2 * (int64_t)(block.word[i] >> 16) - 2 * 65535;
-	return fx_round_half_up(sum * 2568476, 16);
-}
-
-static void add_noise(struct step_agent *agent, int32_t *action)
+void step_add_noise(struct step_agent *agent, int32_t *action)
 {
 	const struct step_mode *mode = &agent->mode;
 	uint64_t unused = 0;
 
 	for (uint32_t j = 0; j < agent->config.action_dim; j++) {
-		int64_t noise = fx_round_half_up(mode->noise_sigma * normal(agent, j), FX_ACTIVATION);
+		const int64_t normal = fx_random_normal(
+			fx_random_philox(agent->config.seed, FX_RANDOM_NOISE, *agent->noise_count, j));
+		int64_t noise = fx_round_half_up(mode->noise_sigma * normal, FX_ACTIVATION);
 
 		if (mode->noise == STEP_NOISE_OU) {
 			const int64_t state = agent->noise_state[j];
@@ -286,7 +277,7 @@ int step_act(struct step_agent *agent, uint32_t n, const int32_t *observation, i
 	memcpy(action, agent->action, (size_t)n * width * sizeof(int32_t));
 	if (flags & STEP_ACT_EXPLORE) {
 		for (uint32_t i = 0; i < n && agent->mode.noise != STEP_NOISE_NONE; i++)
-			add_noise(agent, action + (size_t)i * width);
+			step_add_noise(agent, action + (size_t)i * width);
 		for (int i = 0; i < STEP_SATURATIONS; i++)
 			agent->saturation[i] += agent->command[i];
 	}

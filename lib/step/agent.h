@@ -38,4 +38,7 @@ struct step_agent {
 /* actor(observation) into agent->action, through `network` (the actor or its target). */
 void step_policy(struct step_agent *agent, struct nn_network *network, uint32_t batch, const int32_t *observation, int count_weights);
 
+/* Exploration noise of one observation onto its action; the noise state and count advance. */
+void step_add_noise(struct step_agent *agent, int32_t *action);
+
 #endif /* FIXAR_LIB_STEP_AGENT_H */

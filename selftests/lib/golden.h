@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 /*
- * Reads the golden vectors (selftests/lib/reference/README.md says how they are made and what the files look like): each
- * line that is no comment becomes a row of integers, `in` before the bar and `out` behind it. A word that is no number
- * reads as 0; it is there as text.
+ * Reads the golden vectors (selftests/lib/reference/README.md says how they are made and what the files look like):
+ * each line that is no comment becomes a row of integers, `in` before the bar and `out` behind it. A word that is no
+ * number reads as 0; it is there as text.
  *
  * The folder is the program's first argument, else FIXAR_GOLDEN, else that of the source tree the program is run from.
  */
@@ -21,8 +21,8 @@
 struct golden_row {
 	unsigned line;
 	size_t inputs, outputs;
-	int64_t *in, *out;	/* unsigned 64-bit numbers are here by their bits */
-	char **word;		/* the inputs as text */
+	int64_t *in, *out; /* unsigned 64-bit numbers are here by their bits */
+	char **word;	   /* the inputs as text */
 };
 
 struct golden_table {
@@ -143,17 +143,18 @@ static inline void golden_free(struct golden_table *table)
 }
 
 /* Compares result number `index` of a row; says the first difference. */
-static inline int golden_same(const struct golden_table *table, const struct golden_row *row, size_t index, int64_t result)
+static inline int golden_same(const struct golden_table *table, const struct golden_row *row, size_t index,
+			      int64_t result)
 {
 	if (index < row->outputs && row->out[index] == result)
 		return 1;
-	ktap_note("%s.txt line %u: result %zu is %" PRId64 ", expected %" PRId64, table->name, row->line, index + 1, result,
-		  index < row->outputs ? row->out[index] : 0);
+	ktap_note("%s.txt line %u: result %zu is %" PRId64 ", expected %" PRId64, table->name, row->line, index + 1,
+		  result, index < row->outputs ? row->out[index] : 0);
 	return 0;
 }
 
-static inline int golden_same_all(const struct golden_table *table, const struct golden_row *row, size_t first, size_t count,
-				  const int32_t *result)
+static inline int golden_same_all(const struct golden_table *table, const struct golden_row *row, size_t first,
+				  size_t count, const int32_t *result)
 {
 	for (size_t i = 0; i < count; i++)
 		if (!golden_same(table, row, first + i, result[i]))

@@ -35,10 +35,10 @@ struct play {
 	struct gradients gradients[STEP_NETWORKS];
 	struct step_statistics statistics;
 	uint64_t step;
-	uint32_t explored, acted;		/* rows of this step that were compared */
+	uint32_t explored, acted; /* rows of this step that were compared */
 	uint64_t saturation_before[STEP_SATURATIONS];
 	uint32_t act_flags;
-	int32_t *observation, *action;		/* explore_rows of them */
+	int32_t *observation, *action; /* explore_rows of them */
 };
 
 /* ---- Inputs ---- */
@@ -48,7 +48,9 @@ static int32_t *draw(const struct play *play, unsigned number, size_t count, uns
 	int32_t *values = golden_memory(count, sizeof(*values));
 
 	for (size_t i = 0; i < count; i++)
-		values[i] = (int32_t)fx_random_word(play->config.seed, FX_RANDOM_TEST, 16 * play->step + number, (uint32_t)i) >> shift;
+		values[i] = (int32_t)fx_random_word(play->config.seed, FX_RANDOM_TEST, 16 * play->step + number,
+						    (uint32_t)i) >>
+			    shift;
 	return values;
 }
 
@@ -82,7 +84,8 @@ static int create(struct play *play)
 		return 0;
 	for (int n = 0; n < STEP_NETWORKS; n++) {
 		for (uint32_t l = 0; l < play->agent->network[n].layers; l++) {
-			struct nn_layer *layer = &play->agent->network[n].layer[l], *target = &play->agent->target[n].layer[l];
+			struct nn_layer *layer = &play->agent->network[n].layer[l],
+					*target = &play->agent->target[n].layer[l];
 
 			gain(&layer->weight, play->weight_gain);
 			gain(&layer->bias, play->weight_gain);
@@ -150,9 +153,9 @@ static int set_quantizer(struct play *play, const int64_t *in)
 	const size_t entry = (size_t)(in[0] * (play->config.hidden_count + 1) + in[1]) * STEP_CLASSES;
 
 	step_read_quantizers(play->agent, table);
-	for (int class = 0; class < STEP_CLASSES; class++) {
-		table[entry + (size_t)class].width = (int32_t)in[2 + 2 * class];
-		table[entry + (size_t)class].fraction = (int32_t)in[3 + 2 * class];
+	for (int class = 0; class < STEP_CLASSES; class ++) {
+		table[entry + (size_t) class].width = (int32_t)in[2 + 2 * class];
+		table[entry + (size_t) class].fraction = (int32_t)in[3 + 2 * class];
 	}
 	play->mode.quantized = 1;
 	step_set_mode(play->agent, &play->mode);
@@ -162,7 +165,8 @@ static int set_quantizer(struct play *play, const int64_t *in)
 /* ---- Outputs ---- */
 
 /* Everything behind a line's first word is expected; `first` numbers before these results are its address. */
-static int same(const struct play *play, const struct golden_row *row, size_t first, const int64_t *results, size_t count)
+static int same(const struct play *play, const struct golden_row *row, size_t first, const int64_t *results,
+		size_t count)
 {
 	if (row->inputs != 1 + first + count) {
 		ktap_note("train.txt line %u: %zu values, expected %zu", row->line, row->inputs - 1, first + count);
@@ -170,15 +174,17 @@ static int same(const struct play *play, const struct golden_row *row, size_t fi
 	}
 	for (size_t i = 0; i < count; i++) {
 		if (row->in[1 + first + i] != results[i]) {
-			ktap_note("train.txt line %u (%s), step %" PRIu64 ": value %zu is %" PRId64 ", expected %" PRId64, row->line,
-				  row->word[0], play->step, first + i + 1, results[i], row->in[1 + first + i]);
+			ktap_note(
+				"train.txt line %u (%s), step %" PRIu64 ": value %zu is %" PRId64 ", expected %" PRId64,
+				row->line, row->word[0], play->step, first + i + 1, results[i], row->in[1 + first + i]);
 			return 0;
 		}
 	}
 	return 1;
 }
 
-static int same32(const struct play *play, const struct golden_row *row, size_t first, const int32_t *results, size_t count)
+static int same32(const struct play *play, const struct golden_row *row, size_t first, const int32_t *results,
+		  size_t count)
 {
 	int64_t *wide = golden_memory(count, sizeof(*wide));
 	int equal;
@@ -203,7 +209,8 @@ static int64_t hash(const void *values, size_t count)
 /* The parameter, and that of the target network, that numbers 1 to 3 of a line name. */
 static const struct nn_parameter *parameter(const struct play *play, const struct golden_row *row, int target)
 {
-	const struct nn_network *network = target ? &play->agent->target[row->in[1]] : &play->agent->network[row->in[1]];
+	const struct nn_network *network =
+		target ? &play->agent->target[row->in[1]] : &play->agent->network[row->in[1]];
 	const struct nn_layer *layer = &network->layer[row->in[2]];
 
 	return row->in[3] ? &layer->bias : &layer->weight;
@@ -212,8 +219,8 @@ static const struct nn_parameter *parameter(const struct play *play, const struc
 static int same_tensor(const struct play *play, const struct golden_row *row)
 {
 	const struct nn_parameter *p = parameter(play, row, 0);
-	const int64_t results[4] = { hash(p->value, p->count), hash(p->moment1, p->count), hash(p->moment2_root, p->count),
-				     hash(parameter(play, row, 1)->value, p->count) };
+	const int64_t results[4] = { hash(p->value, p->count), hash(p->moment1, p->count),
+				     hash(p->moment2_root, p->count), hash(parameter(play, row, 1)->value, p->count) };
 
 	return same(play, row, 3, results, 4);
 }
@@ -230,11 +237,14 @@ static int same_full(const struct play *play, const struct golden_row *row)
 static int same_ranges(const struct play *play, const struct golden_row *row)
 {
 	struct step_range table[2 * LAYERS_MAX * STEP_CLASSES];
-	const struct step_range *r = table + (size_t)(row->in[1] * (play->config.hidden_count + 1) + row->in[2]) * STEP_CLASSES;
+	const struct step_range *r =
+		table + (size_t)(row->in[1] * (play->config.hidden_count + 1) + row->in[2]) * STEP_CLASSES;
 
 	step_read_ranges(play->agent, table);
-	return same(play, row, 2, (const int64_t[]){ r[STEP_ACTIVATION].minimum, r[STEP_ACTIVATION].maximum, r[STEP_GRADIENT].minimum,
-						     r[STEP_GRADIENT].maximum, r[STEP_WEIGHT].minimum, r[STEP_WEIGHT].maximum }, 6);
+	return same(play, row, 2,
+		    (const int64_t[]){ r[STEP_ACTIVATION].minimum, r[STEP_ACTIVATION].maximum, r[STEP_GRADIENT].minimum,
+				       r[STEP_GRADIENT].maximum, r[STEP_WEIGHT].minimum, r[STEP_WEIGHT].maximum },
+		    6);
 }
 
 /* Intermediate values: those that the agent still has after the step. */
@@ -413,8 +423,8 @@ static int body(struct play *play, const struct golden_row *row)
 }
 
 /* Plays the case that begins at row *next; leaves *next behind its end. */
-static int play_case(const struct golden_table *table, size_t *next, const struct pe_engine *engine, struct pe_pool *pool,
-		     uint32_t parallelism)
+static int play_case(const struct golden_table *table, size_t *next, const struct pe_engine *engine,
+		     struct pe_pool *pool, uint32_t parallelism)
 {
 	struct play play = { .table = table, .engine = engine, .pool = pool, .parallelism = parallelism };
 	int passed = 1, steps = 0;
