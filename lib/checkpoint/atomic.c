@@ -72,6 +72,18 @@ int read_all(int fd, void *bytes, size_t size, uint64_t offset)
 	return 0;
 }
 
+int file_size(int fd, uint64_t *size)
+{
+	struct stat status;
+
+	if (fstat(fd, &status))
+		return -errno;
+	if (!S_ISREG(status.st_mode))
+		return -EBADMSG;
+	*size = (uint64_t)status.st_size;
+	return 0;
+}
+
 int sync_directory_of(const char *path)
 {
 	const char *slash = strrchr(path, '/');

@@ -41,6 +41,8 @@ void atomic_file_abort(struct atomic_file *file);
 int write_all(int fd, const void *bytes, size_t size);
 /* pread() until all is there: 0, -errno, or -ENODATA where the file ends early. */
 int read_all(int fd, void *bytes, size_t size, uint64_t offset);
+/* Size of a regular file: 0, -errno, or -EBADMSG if it is none. */
+int file_size(int fd, uint64_t *size);
 /* Makes names in the directory of `path` durable. 0 or -errno. */
 int sync_directory_of(const char *path);
 

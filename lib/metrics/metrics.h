@@ -36,7 +36,11 @@ struct metrics;
 int metrics_open(const char *directory, const char *const *columns, size_t column_count, uint64_t resume_step,
 		 struct metrics **metrics, char *message, size_t message_size);
 
-/* A row: one value for each column, NAN where there is none. `step` must not be below that of the row before. */
+/*
+ * A row: one value for each column, NAN where there is none. `step` must not be below that of the row before, nor below
+ * the step of the resume. The rows of a step are to be added before the checkpoint of that step is saved: a resumed run
+ * keeps them and does not add them again. After an error (a full disk) nothing was added, and it may be tried again.
+ */
 int metrics_add(struct metrics *metrics, uint64_t step, const double *values, char *message, size_t message_size);
 
 /* Makes what was added durable (fsync). Before a checkpoint is saved, so that no row up to it can be lost. */
