@@ -1,0 +1,42 @@
+# SPDX-License-Identifier: MIT
+# Building and running the tests. Included by the Makefile.
+
+# A test is one file that links with the static library, whose inner functions it may call. Those that need more have rules of
+# their own (lib/env/plugins.mk); a flag for one test is set so:  $(O)/selftests/NAME_test: EXTRA := -Wl,--wrap=write
+TESTS := $(patsubst selftests/lib/%.c,$(O)/selftests/%,$(wildcard selftests/lib/*_test.c))
+ifneq ($(MUJOCO),yes)
+TESTS := $(filter-out %/env_mujoco_test,$(TESTS))
+endif
+
+tests: $(TESTS)
+
+$(O)/selftests/%_test: selftests/lib/%_test.c $(O)/libfixar.a $(O)/flags
+	@mkdir -p $(@D)
+	$(CC) $(BASE) $(CFLAGS) -MF $@.d -MT $@ -o $@ $< $(EXTRA) $(O)/libfixar.a $(LDFLAGS) $(LDLIBS_LIB)
+
+-include $(TESTS:=.d)
+
+# Each tier builds in a folder of its own, in a make of its own that starts when the packages are there. `make -s` says
+# nothing but warnings and errors.
+SUBMAKE = $(MAKE) -s --no-print-directory $(if $(findstring -j,$(MAKEFLAGS)),,-j$$(nproc))
+
+# Everything built by two compilers with warnings as errors; the tests run what gcc made.
+check:
+	@selftests/install-packages check
+	+@$(SUBMAKE) O=$(O)/check CC=gcc WERROR=-Werror all tests
+	+@$(SUBMAKE) O=$(O)/clang CC=clang WERROR=-Werror all tests
+	@selftests/run --build $(O)/check --logs $(O)/logs
+
+# The programs and the tool once more under sanitizers. Signed overflow is part of "undefined"; it is named because the
+# arithmetic promises its absence. Leaks count. A thread sanitizer wants addresses that are not randomized too widely.
+SANITIZE  = -g -O1 -fno-omit-frame-pointer -fno-sanitize-recover=all
+UNDEFINED = -fsanitize=address,undefined,signed-integer-overflow,float-cast-overflow
+check-sanitize:
+	@selftests/install-packages check
+	+@$(SUBMAKE) O=$(O)/address CC=gcc CFLAGS="$(SANITIZE) $(UNDEFINED)" all tests
+	+@$(SUBMAKE) O=$(O)/thread CC=gcc CFLAGS="$(SANITIZE) -fsanitize=thread" all tests
+	@ASAN_OPTIONS=detect_stack_use_after_return=1 UBSAN_OPTIONS=print_stacktrace=1 \
+		selftests/run --build $(O)/address --logs $(O)/logs/address --slow 10 lib tools
+	@setarch -R selftests/run --build $(O)/thread --logs $(O)/logs/thread --slow 20 lib tools
+
+.PHONY: tests check check-sanitize
