@@ -300,7 +300,7 @@ static int train_once(struct ddpg *ddpg, struct fixar_progress *progress)
 								      record->training_steps, b / 4);
 
 		for (uint32_t i = b; i < batch && i < b + 4; i++)
-			scratch->slots[i] = block.word[i % 4] * count >> 32;
+			scratch->slots[i] = fx_random_below(block.word[i % 4], (uint32_t)count);
 	}
 	replay_gather(ddpg->replay, batch, scratch->slots, &scratch->stored);
 	to_fixed(ddpg, batch, scratch->stored.observation, scratch->batch_observation, input);

@@ -54,6 +54,12 @@ static inline uint32_t fx_random_word(uint64_t seed, uint32_t purpose, uint64_t 
 	return fx_random_philox(seed, purpose, index, word / 4).word[word % 4];
 }
 
+/* A draw below n from one word. */
+static inline uint32_t fx_random_below(uint32_t word, uint32_t n)
+{
+	return (uint32_t)((uint64_t)word * n >> 32);
+}
+
 /* A normal number, fraction FX_ACTIVATION: a block has eight uniforms of 16 bits, whose sum is scaled to variance 1. */
 static inline int64_t fx_random_normal(struct fx_random_block block)
 {

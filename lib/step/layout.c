@@ -50,7 +50,7 @@ int step_config_check(const struct step_config *config, char *message, size_t si
 
 		if (hyper->rate_mantissa[n] < UINT32_C(1) << 30 || hyper->rate_mantissa[n] >= UINT32_C(1) << 31 ||
 		    hyper->rate_exponent[n] < 31 || hyper->rate_exponent[n] > 50)
-			return refuse(message, size, "learning rate of the %s, %u / 2^%u: expected 2^-20 to 1/2", name,
+			return refuse(message, size, "learning rate of the %s, %u / 2^%u: expected 2^-20 to below 1", name,
 				      hyper->rate_mantissa[n], hyper->rate_exponent[n]);
 		if (hyper->gradient_scale[n] < -2 || hyper->gradient_scale[n] > 6)
 			return refuse(message, size, "gradient scale 2^%d of the %s: expected 2^-2 to 2^6", hyper->gradient_scale[n],

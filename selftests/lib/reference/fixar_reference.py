@@ -423,9 +423,9 @@ def to_single(x):
     return struct.unpack("<f", struct.pack("<f", x))[0]
 
 
-def to_fixed(x, scale_log2=0):
-    """A single to fraction 22, and 1 if it was limited; scale_log2 is for rewards."""
-    exact = math.floor(Fraction(x) * 2**22 * Fraction(2)**scale_log2 + Fraction(1, 2))
+def to_fixed(x):
+    """A single to fraction 22, and 1 if it was limited."""
+    exact = math.floor(Fraction(x) * 2**22 + Fraction(1, 2))
     value = sat32(exact)
     return value, int(value != exact)
 
@@ -437,35 +437,45 @@ def environment_action(value, low, high):
     return min(max(middle + half * (value / 2**22), low), high)
 
 
-def round_decimal(text, fraction):
-    """The decimal's exact value to a fraction, midpoints up: one rounding, not two by way of a double."""
-    return math.floor(Fraction(text) * 2**fraction + Fraction(1, 2))
+def hyperparameter(text):
+    """The exact value of the IEEE double nearest to a decimal: what the program computes with."""
+    return Fraction(float(text))
+
+
+def round_exact(value, fraction):
+    """An exact value to a fraction: one rounding, midpoints up."""
+    return math.floor(value * 2**fraction + Fraction(1, 2))
 
 
 def discount_constant(text):
-    return round_decimal(text, 31)
+    return min(round_exact(hyperparameter(text), 31), INT32_MAX)
 
 
 def tau_constant(text):
-    return round_decimal(text, 31)
+    return round_exact(hyperparameter(text), 31)
 
 
 def beta1_constant(text):
-    return round_decimal(text, 31)
+    return round_exact(hyperparameter(text), 31)
 
 
 def one_minus_beta2_constant(beta2_text):
-    return math.floor((1 - Fraction(beta2_text)) * 2**32 + Fraction(1, 2))
+    return round_exact(1 - hyperparameter(beta2_text), 32)
 
 
 def noise_constant(text):
-    return round_decimal(text, 22)
+    return round_exact(hyperparameter(text), 22)
 
 
 def learning_rate_constant(text):
-    """L and e with 2^30 <= L < 2^31 and 31 <= e <= 50."""
-    for exponent in range(31, 51):
-        rate = round_decimal(text, exponent)
-        if 2**30 <= rate < 2**31:
-            return rate, exponent
-    raise ValueError("learning rate outside of 2^-20 to 1")
+    """L and e with 2^30 <= L < 2^31: the rate rounded to 31 significant bits."""
+    rate = hyperparameter(text)
+    exponent = 31
+    while rate * 2**exponent < 2**30:
+        exponent += 1
+    mantissa = round_exact(rate, exponent)
+    if mantissa == 2**31:
+        mantissa, exponent = 2**30, exponent - 1
+    if not 31 <= exponent <= 50:
+        raise ValueError("learning rate outside of 2^-20 to 1")
+    return mantissa, exponent

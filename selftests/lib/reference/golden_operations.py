@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Golden vectors of the single operations. Each function returns the lines of one file."""
 
+import math
 import struct
 
 import fixar_reference as ref
@@ -383,7 +384,7 @@ def init_lines():
 
 
 def hyperparameters_lines():
-    lines = ["# hyperparameters: decimals, rounded once (section 13); midpoints up",
+    lines = ["# hyperparameters: decimals, read as doubles, then rounded once; midpoints up (section 13)",
              "# columns: name decimal | constant, and for learning_rate | L e",
              "# beta2 gives 1 - beta2 with fraction 32; discount, tau, beta1 fraction 31; sigma, theta fraction 22"]
 
@@ -407,14 +408,24 @@ def hyperparameters_lines():
         row("theta", text)
     for text in ("1e-3", "0.001", "1e-4", "3e-4", "0.0001", "0.01", "0.1", "0.5", "0.25", "0.9", "1e-6", "5e-5", "0.00025", "2.5e-5"):
         row("learning_rate", text)
-    lines.append("# exact midpoints")
+    lines.append("# midpoints")
     for name, text in (("tau", "0.50000000023283064365386962890625"), ("beta1", "0.25000000023283064365386962890625"),
                        ("sigma", "0.00000011920928955078125"), ("beta2", "0.75000000011641532182693481445312500")):
         row(name, text)
-    lines.append("# within 2^-53 of a midpoint: rounding by way of a double would give another constant")
+    lines.append("# decimals just below a midpoint whose double is the midpoint")
     for name, text in (("tau", "0.50000000023283064365386962890624"), ("sigma", "0.00000011920928955078124999999999"),
                        ("beta1", "0.25000000023283064365386962890624999999")):
         row(name, text)
+    lines.append("# doubles next to a midpoint, to 1, to a power of two")
+    for name, value in (("tau", 0.5 + 2.0**-32), ("beta1", 0.25 + 2.0**-32), ("sigma", 2.0**-23), ("beta2", 0.75 + 2.0**-33)):
+        row(name, repr(math.nextafter(value, 0)))
+        row(name, repr(math.nextafter(value, 1)))
+    for value in (math.nextafter(1, 0), 1 - 2.0**-32, 1 - 2.0**-31, 1 - 3 * 2.0**-33):
+        row("discount", repr(value))
+        row("tau", repr(value))
+    for value in (math.nextafter(0.5, 0), math.nextafter(0.5, 1), 0.5 - 2.0**-33, 0.5 - 2.0**-34, 0.5 - 3 * 2.0**-34, 2.0**-10 - 2.0**-43,
+                  2.0**-20, 1 - 2.0**-31, 1 - 2.0**-32 - 2.0**-50):
+        row("learning_rate", repr(value))
     return lines
 
 
@@ -428,14 +439,14 @@ def single_bits(x):
 
 def to_fixed_lines():
     d = Draws(16)
-    lines = ["# to_fixed: a double, rounded to single, times 2^scale (0 for observations), to fraction 22 (section 13)",
+    lines = ["# to_fixed: a double, times 2^scale (0 for observations), rounded to single, to fraction 22 (section 13)",
              "# columns: bits of the double, scale | bits of the single, value, count          count is 1 where limited"]
 
     def row(x, scale=0):
-        single = ref.to_single(x)
-        lines.append(text_row((double_bits(x), scale), (single_bits(single), *ref.to_fixed(single, scale))))
+        single = ref.to_single(math.ldexp(x, scale))
+        lines.append(text_row((double_bits(x), scale), (single_bits(single), *ref.to_fixed(single))))
 
-    for x in (0.0, -0.0, 1.0, -1.0, 0.1, -0.1, 3.14159265358979, 511.99999, 512.0, -512.0, -512.00006, 1e6, -1e6, 3e38, -3e38,
+    for x in (0.0, -0.0, 1.0, -1.0, 0.1, -0.1, 3.14159265358979, 511.99999, 512.0, -512.0, -512.00006, 1e6, -1e6, 2e37, -2e37,
               1e-30, -1e-30, 1e-45, -1e-45, 1e-300, 511.99998474121094, 511.9999847412109):
         row(x)
         row(x, -3)
