@@ -72,9 +72,11 @@ struct pe_shape {
 /*
  * What the rows of a core's PEs hold. Its columns always hold columns of C.
  *
- *	PE_SPREAD_ROWS	different rows of C. A PE's sum is a result; the results of a column leave through its drain
- *chain, one a cycle. PE_SPREAD_DEPTH	different parts of the depth, of one row of C. The sums of a column's PEs are
- *added in the tree below it.
+ * PE_SPREAD_ROWS: different rows of C. A PE's sum is a result; those of a column leave through its drain chain, one a
+ * cycle.
+ *
+ * PE_SPREAD_DEPTH: different parts of the depth, of one row of C. The sums of a column's PEs are added in the tree
+ * below it.
  *
  * Samples lie along C's rows in two of the products and along the depth in the third, hence the parallelism means
  * the one or the other.
@@ -114,8 +116,7 @@ size_t pe_schedule_passes(const struct pe_schedule *schedule);
 void pe_schedule_pass(const struct pe_schedule *schedule, size_t index, struct pe_pass *pass);
 void pe_pass_tile(const struct pe_schedule *schedule, const struct pe_pass *pass, size_t core, struct pe_tile *tile);
 
-/* Where PE row `row` stands in the depth with lane `lane` in a step; there is nothing to do at or beyond shape.depth.
- */
+/* Where PE row `row` stands in the depth with lane `lane` in a step; beyond shape.depth there is nothing to do. */
 static inline size_t pe_depth_index(const struct pe_schedule *schedule, size_t step, size_t row, size_t lane)
 {
 	if (schedule->spread == PE_SPREAD_ROWS)
@@ -141,8 +142,7 @@ struct pe_count {
 void pe_count_product(const struct pe_array *array, const struct pe_shape *shape, enum pe_parallelism parallelism,
 		      struct pe_count *count);
 
-/* Cycles of an element-wise pass over `elements` (Adam, soft update, TD error), and of moving `bytes` from or to HBM.
- */
+/* Cycles of an element-wise pass over `elements` (Adam, soft update), and of moving `bytes` from or to HBM. */
 uint64_t pe_count_elements(const struct pe_array *array, uint64_t elements);
 uint64_t pe_count_transfer(const struct pe_array *array, uint64_t bytes);
 

@@ -256,7 +256,7 @@ static void forward(struct counting *counting, const char *name, enum step_netwo
 					   counting->samples, layers->outputs[l], layers->inputs[l] },
 			0);
 	if (network == STEP_ACTOR)
-		report(counting, name, -1, counting->times,
+		report(counting, name, (int)layers->count - 1, counting->times,
 		       (struct pe_count){ .cycles = counting->times * counting->workload->array->function_latency });
 }
 

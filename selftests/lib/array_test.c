@@ -165,10 +165,31 @@ static void test_known_cycles(void)
 	pe_count_product(&array, &(struct pe_shape){ PE_FORWARD, PE_HALF_A, 64, 300, 400 }, PE_INTRA_BATCH, &count);
 	ktap_ok(count.cycles == 2 * 19 * 200 + 11 + 15 + 8, "on the half datapath: %llu cycles",
 		(unsigned long long)count.cycles);
+	/* A weight gradient's samples lie along the depth: side by side they fill the PE rows of one row of C. */
+	pe_count_product(&array, &(struct pe_shape){ PE_WEIGHT_GRADIENT, PE_FULL, 300, 401, 64 }, PE_INTRA_BATCH,
+			 &count);
+	ktap_ok(count.cycles == 300 * 13 * 4 + 15 + 4 + 8, "its weight gradient, samples side by side: %llu cycles",
+		(unsigned long long)count.cycles);
+	pe_count_product(&array, &(struct pe_shape){ PE_WEIGHT_GRADIENT, PE_FULL, 300, 401, 64 }, PE_INTRA_LAYER,
+			 &count);
+	ktap_ok(count.cycles == 19 * 13 * 64 + 15 + 11 + 8,
+		"its weight gradient, one sample after the other: %llu cycles", (unsigned long long)count.cycles);
 	/* Five inputs take five steps, but a column has 16 results to hand over. */
 	pe_count_product(&array, &(struct pe_shape){ PE_FORWARD, PE_FULL, 64, 32, 5 }, PE_INTRA_BATCH, &count);
 	ktap_ok(count.cycles == 3 * 16 + 5 + 15 + 15 + 8, "a shallow layer waits for its drain chains: %llu cycles",
 		(unsigned long long)count.cycles);
+}
+
+static void test_other_cycles(void)
+{
+	struct pe_array array;
+
+	pe_array_default(&array);
+	ktap_ok(pe_count_elements(&array, 0) == 0 && pe_count_elements(&array, 1) == 1 + 64 &&
+			pe_count_elements(&array, 3201) == 101 + 64,
+		"element-wise passes: 16 lanes in each of 2 cores");
+	ktap_ok(pe_count_transfer(&array, 32) == 1 && pe_count_transfer(&array, 33) == 2,
+		"transfers: 32 bytes a cycle");
 }
 
 static void test_refusals(void)
@@ -326,6 +347,37 @@ static void test_modes(void)
 		"an unknown parallelism is refused");
 }
 
+/* Whoever changes the model changes the table there as well. */
+static void test_documented(void)
+{
+	static const struct {
+		uint32_t batch;
+		uint64_t fixed32, qat16;
+	} figures[] = {
+		{ 64, 184311, 126297 }, { 128, 351109, 235103 }, { 256, 684705, 452719 }, { 512, 1351897, 887951 }
+	};
+	struct step_quantizer quantizers[6 * STEP_CLASSES];
+	struct step_config config = network(17, 6, 400, 300);
+	struct step_cycles fixed32 = { 0 }, qat16 = { 0 };
+	struct step_mode mode = { 0 };
+	struct pe_array array;
+	struct step_workload workload = { &array, &config, &mode, quantizers, 0 };
+
+	pe_array_default(&array);
+	set_qat16(quantizers, 6);
+	for (size_t i = 0; i < sizeof(figures) / sizeof(figures[0]); i++) {
+		int error;
+
+		workload.batch = figures[i].batch;
+		mode.quantized = 0;
+		error = step_cycles_train(&workload, NULL, NULL, &fixed32, NULL, 0);
+		mode.quantized = 1;
+		error |= step_cycles_train(&workload, NULL, NULL, &qat16, NULL, 0);
+		ktap_ok(!error && fixed32.cycles == figures[i].fixed32 && qat16.cycles == figures[i].qat16,
+			"batch %u: the cycles that lib/pe/ARRAY.md states", figures[i].batch);
+	}
+}
+
 static void test_memories(void)
 {
 	struct step_config config = network(17, 6, 400, 300);
@@ -386,9 +438,11 @@ int main(void)
 				test_product_kind((enum pe_kind)kind, (enum pe_datapath)datapath,
 						  (enum pe_parallelism)parallelism);
 	test_known_cycles();
+	test_other_cycles();
 	test_refusals();
 	test_work();
 	test_modes();
+	test_documented();
 	test_memories();
 	return ktap_finish();
 }
