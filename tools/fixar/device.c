@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: MIT
+#include "device.h"
+
+#include <errno.h>
+#include <string.h>
+
+static const char *const engines[] = { "auto", "avx2", "neon", "scalar" };
+
+error_t device_option(struct device_choice *choice, int key, char *text, struct argp_state *state)
+{
+	switch (key) {
+	case DEVICE_KEY_DEVICE:
+		choice->device = text;
+		return 0;
+	case DEVICE_KEY_ENGINE:
+		for (size_t i = 0; i < sizeof(engines) / sizeof(engines[0]); i++) {
+			if (!strcmp(engines[i], text)) {
+				choice->engine = text;
+				return 0;
+			}
+		}
+		argp_error(state, "engine is \"%s\"; expected auto, scalar, avx2 or neon", text);
+		return EINVAL;
+	case DEVICE_KEY_THREADS:
+		choice->threads = (uint32_t)cli_option_u64(state, "threads", text, 1, 1024);
+		return 0;
+	default:
+		return ARGP_ERR_UNKNOWN;
+	}
+}
+
+int device_open(const struct device_choice *choice, enum fixar_precision precision, struct fixar_device **device)
+{
+	struct fixar_device_options options = FIXAR_DEVICE_OPTIONS_INIT;
+	const char *name = choice->device ? choice->device : "auto";
+	int error;
+
+	options.engine = choice->engine;
+	options.threads = choice->threads;
+	options.precision = precision;
+	options.log = cli_log;
+	error = fixar_device_open(name, &options, device);
+	if (!error)
+		return CLI_OK;
+	if (error == -ENOTSUP && choice->engine)
+		cli_error("this processor cannot run the engine %s", choice->engine);
+	else
+		cli_error("device \"%s\" cannot be opened: %s", name, strerror(-error));
+	return CLI_FAILED;
+}

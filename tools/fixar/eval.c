@@ -1,0 +1,172 @@
+// SPDX-License-Identifier: MIT
+/* fixar eval: runs the policy of a run's last checkpoint without exploration. */
+#include <errno.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "commands.h"
+#include "device.h"
+#include "progress.h"
+#include "run.h"
+
+enum {
+	KEY_EPISODES = 0x1000,
+	KEY_JSON,
+};
+
+struct eval_arguments {
+	const char *directory;
+	uint64_t episodes, seed;
+	bool json;
+	struct device_choice device;
+};
+
+static error_t parse_option(int key, char *text, struct argp_state *state)
+{
+	struct eval_arguments *arguments = state->input;
+
+	switch (key) {
+	case KEY_EPISODES:
+		arguments->episodes = cli_option_u64(state, "episodes", text, 1, 1000000);
+		return 0;
+	case 's':
+		arguments->seed = cli_option_u64(state, "seed", text, 0, UINT64_C(1) << 53);
+		return 0;
+	case KEY_JSON:
+		arguments->json = true;
+		return 0;
+	case ARGP_KEY_ARG:
+		if (arguments->directory)
+			argp_error(state, "\"%s\" is one argument too many; expected one directory", text);
+		arguments->directory = text;
+		return 0;
+	case ARGP_KEY_END:
+		if (!arguments->directory)
+			argp_error(state, "which run? Expected its directory");
+		return 0;
+	default:
+		return device_option(&arguments->device, key, text, state);
+	}
+}
+
+static json_t *saturations(const struct fixar_agent_status *status)
+{
+	json_t *object = json_object();
+
+	for (unsigned i = 0; i < FIXAR_SATURATIONS; i++)
+		json_object_set_new(object, fixar_saturation_name(i), json_integer((json_int_t)status->saturation[i]));
+	return object;
+}
+
+static void print_json(const struct eval_arguments *arguments, const struct fixar_checkpoint_info *info,
+		       const struct fixar_evaluation *result, const double *returns, const struct fixar_agent_status *status)
+{
+	json_t *list = json_array(), *answer;
+
+	for (uint64_t i = 0; i < arguments->episodes; i++)
+		json_array_append_new(list, cli_json_number(returns[i]));
+	answer = json_pack("{s:s, s:s, s:I, s:I, s:o, s:o, s:o, s:o, s:I, s:I, s:I, s:b, s:o, s:o, s:o}", "environment",
+			   info->environment, "precision", fixar_precision_name(info->precision), "episodes",
+			   (json_int_t)arguments->episodes, "seed", (json_int_t)arguments->seed, "mean_return",
+			   cli_json_number(result->mean_return), "std_return", cli_json_number(result->std_return),
+			   "minimum", cli_json_number(result->minimum), "maximum", cli_json_number(result->maximum),
+			   "steps", (json_int_t)result->steps, "environment_steps",
+			   (json_int_t)info->environment_steps, "training_steps", (json_int_t)status->training_steps,
+			   "quantized", info->quantized, "largest_weight", cli_json_number(status->largest_weight),
+			   "saturations", saturations(status), "returns", list);
+	cli_print_json(answer);
+	json_decref(answer);
+}
+
+static void print_text(const struct eval_arguments *arguments, const struct fixar_checkpoint_info *info,
+		       const struct fixar_evaluation *result)
+{
+	char steps[CLI_TEXT], episodes[CLI_TEXT];
+
+	printf("%s, %s, after %s steps: mean return %.1f, deviation %.1f, from %.1f to %.1f (%s episodes, seed %llu)\n",
+	       info->environment, fixar_precision_name(info->precision), cli_group(info->environment_steps, steps),
+	       result->mean_return, result->std_return, result->minimum, result->maximum,
+	       cli_group(arguments->episodes, episodes), (unsigned long long)arguments->seed);
+}
+
+static int evaluate(const struct eval_arguments *arguments, const struct fixar_checkpoint_info *info,
+		    struct fixar_agent *agent)
+{
+	struct fixar_evaluation result = { .size = sizeof(result) };
+	struct fixar_agent_status status = { .size = sizeof(status) };
+	double *returns = calloc(arguments->episodes, sizeof(*returns));
+	int error = returns ? 0 : -ENOMEM;
+
+	if (!error)
+		error = fixar_agent_status(agent, &status);
+	if (!error)
+		error = fixar_agent_evaluate(agent, (uint32_t)arguments->episodes, arguments->seed, returns, &result);
+	if (error)
+		cli_error("the evaluation failed: %s", strerror(-error));
+	else if (arguments->json)
+		print_json(arguments, info, &result, returns, &status);
+	else
+		print_text(arguments, info, &result);
+	free(returns);
+	return error ? CLI_FAILED : CLI_OK;
+}
+
+static int run(const struct eval_arguments *arguments)
+{
+	struct fixar_checkpoint_info info = { .size = sizeof(info) };
+	struct fixar_device *device = NULL;
+	struct fixar_agent *agent = NULL;
+	struct fixar_env env;
+	char message[1024] = "";
+	int code, error = fixar_checkpoint_info(arguments->directory, &info, cli_log, NULL);
+
+	if (error == -ENOENT) {
+		cli_error("there is no checkpoint in %s", arguments->directory);
+		return CLI_FAILED;
+	}
+	if (error) {
+		cli_error("the checkpoint in %s cannot be used: %s", arguments->directory, strerror(-error));
+		return CLI_FAILED;
+	}
+	error = fixar_env_find(info.environment, &env, message, sizeof(message));
+	if (error) {
+		cli_error("%s", message[0] ? message : strerror(-error));
+		return CLI_FAILED;
+	}
+	cli_quiet = true; /* which device it is does not matter here, unless something is wrong */
+	code = device_open(&arguments->device, info.precision, &device);
+	if (code)
+		return code;
+	error = fixar_agent_load(device, &env, arguments->directory, 0, cli_log, NULL, &agent);
+	if (error)
+		cli_error("the checkpoint in %s cannot be used: %s", arguments->directory, strerror(-error));
+	code = error ? CLI_FAILED : evaluate(arguments, &info, agent);
+	fixar_agent_destroy(agent);
+	fixar_device_close(device);
+	return code;
+}
+
+int cmd_eval(int argc, char **argv)
+{
+	static const struct argp_option options[] = {
+		{ "episodes", KEY_EPISODES, "N", 0, "How many episodes; default 10", 1 },
+		{ "seed", 's', "N", 0, "Seed of the start states; default 1,000,000", 1 },
+		{ "json", KEY_JSON, NULL, 0, "The answer as JSON", 1 },
+		DEVICE_OPTIONS,
+		{ 0 },
+	};
+	static const struct argp argp = {
+		.options = options,
+		.parser = parse_option,
+		.args_doc = "DIR",
+		.doc = "Runs the policy of the last checkpoint in DIR without exploration and prints what it returned.\v"
+		       "The same seed gives the same start states, so that two runs can be compared episode by episode.",
+	};
+	struct eval_arguments arguments = { .episodes = 10, .seed = 1000000 };
+
+	if (cli_parse(&argp, "fixar eval", argc, argv, &arguments))
+		return CLI_USAGE;
+	return run(&arguments);
+}
