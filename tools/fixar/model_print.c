@@ -5,8 +5,7 @@
 
 #include "model.h"
 
-/* The paper's accelerator without the host (DAC 2021). It is a training rate; what its batch or precision was, is not
- * said here. */
+/* The paper's accelerator without the host (DAC 2021): a training rate, of a batch and precision not known here. */
 #define PAPER_IPS 53826.8
 #define PAPER_IPS_TEXT "53,826.8"
 
