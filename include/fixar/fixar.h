@@ -134,7 +134,7 @@ struct fixar_agent_options {
 	double noise_sigma;			/* as a share of the action's half range; default 0.1 (Gaussian), 0.2 (OU) if 0 */
 	double noise_theta;			/* OU; default 0.15 */
 	int32_t reward_scale_log2;		/* FIXAR_REWARD_SCALE_OF_ENV (default): the environment's own */
-	int32_t actor_gradient_scale_log2;	/* -2 to 6, default 4 */
+	int32_t actor_gradient_scale_log2;	/* -2 to 6, default 2 */
 	int32_t critic_gradient_scale_log2;	/* -2 to 6, default 0 */
 	int normalize_observations;		/* default 0 */
 	fixar_log_fn log;
@@ -145,7 +145,7 @@ struct fixar_agent_options {
 	.hidden_count = 2, .hidden = { 400, 300 }, .batch = 64, .replay_capacity = 1000000, .warm_up_steps = 1000, \
 	.updates_per_step = 1, .total_steps = 20000, .delay = UINT64_MAX, .headroom_bits = 1, .discount = 0.99, .tau = 0.005, \
 	.actor_rate = 1e-3, .critic_rate = 1e-3, .beta1 = 0.9, .beta2 = 0.999, .noise = FIXAR_NOISE_GAUSSIAN, \
-	.noise_theta = 0.15, .reward_scale_log2 = FIXAR_REWARD_SCALE_OF_ENV, .actor_gradient_scale_log2 = 4 }
+	.noise_theta = 0.15, .reward_scale_log2 = FIXAR_REWARD_SCALE_OF_ENV, .actor_gradient_scale_log2 = 2 }
 
 struct fixar_agent;
 
