@@ -3,7 +3,7 @@
  * An environment of your own: a point on a line that must come to 0. The agent sees where the point is and says how far
  * to move it; the reward is the distance, counted as a cost.
  *
- *	cc own_environment.c -o own_environment $(pkg-config --cflags --libs fixar)
+ *	cc own_environment.c -o own_environment $(pkg-config --cflags --libs libfixar)
  *
  * or in the source tree, after `make`:
  *
