@@ -47,6 +47,8 @@ int32_t qat_fraction(const struct step_range *range, int32_t full_fraction, int3
 	while (((int64_t)1 << bits) < largest)
 		bits++;
 	fraction = width - (is_signed ? 1 : 0) - (bits - full_fraction) - headroom_bits;
+	if (fraction < QAT_LOWEST_FRACTION)
+		return QAT_LOWEST_FRACTION;
 	return fraction < full_fraction ? fraction : full_fraction;
 }
 

@@ -75,6 +75,9 @@ static inline void qat_policy_destroy(struct qat_policy *policy)
 int qat_delay_create(const struct qat_shape *shape, uint64_t delay, uint32_t headroom_bits, const struct fixar_layer_bits *bits,
 		     size_t bits_count, const struct log_sink *log, struct qat_policy **policy);
 
+/* Devices take no lower fraction; with 2 bits it already reaches beyond every master value. */
+#define QAT_LOWEST_FRACTION (-10)
+
 /* The fraction for an observed range: the rule of lib/ARITHMETIC.md section 2 ("The fraction that belongs to ..."). */
 int32_t qat_fraction(const struct step_range *range, int32_t master_fraction, int32_t width, int is_signed,
 		     int32_t headroom_bits);
