@@ -39,6 +39,8 @@ endif
 
 LIB_SRC := $(wildcard lib/fx/*.c lib/pe/*.c lib/nn/*.c lib/step/*.c lib/device/*.c lib/float32/*.c lib/env/*.c lib/qat/*.c \
 	lib/checkpoint/*.c lib/metrics/*.c lib/ddpg/*.c lib/agent/*.c)
+# Kernels of other architectures.
+LIB_SRC := $(filter-out $(if $(filter x86_64,$(ARCH)),,%_avx2.c) $(if $(filter aarch64,$(ARCH)),,%_neon.c),$(LIB_SRC))
 LIB_OBJ := $(LIB_SRC:%.c=$(O)/%.o)
 TOOL_SRC := $(wildcard tools/fixar/*.c)
 TOOL_OBJ := $(TOOL_SRC:%.c=$(O)/%.o)
@@ -53,6 +55,7 @@ ifeq ($(ARCH),x86_64)
 $(O)/%_avx2.o: EXTRA := -mavx2 -O3
 $(O)/lib/float32/%_avx2.o: EXTRA := -mavx2 -mfma -O3
 endif
+$(O)/lib/pe/%_neon.o: EXTRA := -O3
 
 # Files that change when what is in them does: objects are made again with another compiler or other flags, and what holds a
 # path of the installation with another path.

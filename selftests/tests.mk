@@ -16,6 +16,24 @@ $(O)/selftests/%_test: selftests/lib/%_test.c $(O)/libfixar.a $(O)/flags
 
 -include $(TESTS:=.d)
 
+# What a device computes, and its tests, need nothing but a compiler and a C library. So they can be built for another architecture
+# and, being static, run by an emulator (selftests/lib/neon_test.py): make O=build/aarch64 CC=aarch64-linux-gnu-gcc core-tests
+CORE_OBJ   := $(filter $(addprefix $(O)/lib/,fx/% pe/% nn/% step/%),$(LIB_OBJ))
+CORE_TESTS := $(addprefix $(O)/core/,golden_test golden_train_test)
+NEON_CC    ?= $(if $(filter aarch64,$(ARCH)),$(CC),aarch64-linux-gnu-gcc)
+
+core-tests: $(CORE_TESTS)
+
+$(O)/libfixar-core.a: $(CORE_OBJ)
+	@rm -f $@
+	$(AR) rcs $@ $^
+
+$(O)/core/%_test: selftests/lib/%_test.c $(O)/libfixar-core.a $(O)/flags
+	@mkdir -p $(@D)
+	$(CC) $(BASE) $(CFLAGS) -MF $@.d -MT $@ -static -o $@ $< $(O)/libfixar-core.a $(LDFLAGS)
+
+-include $(CORE_TESTS:=.d)
+
 # Each tier builds in a folder of its own, in a make of its own that starts when the packages are there. `make -s` says
 # nothing but warnings and errors.
 SUBMAKE = $(MAKE) -s --no-print-directory $(if $(findstring -j,$(MAKEFLAGS)),,-j$$(nproc))
@@ -25,6 +43,7 @@ check:
 	@selftests/install-packages check
 	+@$(SUBMAKE) O=$(O)/check CC=gcc WERROR=-Werror all tests
 	+@$(SUBMAKE) O=$(O)/clang CC=clang WERROR=-Werror all tests
+	+@$(SUBMAKE) O=$(O)/check/aarch64 CC=$(NEON_CC) WERROR=-Werror core-tests
 	@selftests/run --build $(O)/check --logs $(O)/logs
 
 # The programs and the tool once more under sanitizers. Signed overflow is part of "undefined"; it is named because the
@@ -39,4 +58,4 @@ check-sanitize:
 		selftests/run --build $(O)/address --logs $(O)/logs/address --slow 10 lib tools
 	@setarch -R selftests/run --build $(O)/thread --logs $(O)/logs/thread --slow 20 lib tools
 
-.PHONY: tests check check-sanitize
+.PHONY: tests core-tests check check-sanitize

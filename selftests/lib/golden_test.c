@@ -4,6 +4,7 @@
  *
  * golden_train_test.c has whole agents, golden_edge_test.c what is computed outside of the device.
  */
+#include "engines.h"
 #include "golden.h"
 
 #include "fx/fixed.h"
@@ -11,8 +12,6 @@
 #include "nn/network.h"
 #include "pe/engine.h"
 #include "step/agent.h"
-
-static const char *const engine_names[] = { "scalar", "avx2", "neon" };
 
 /* ---- Single functions: a check looks at one row ---- */
 
@@ -310,16 +309,15 @@ static void run_products(const char *name, engine_check check)
 	struct golden_table table;
 
 	golden_load(name, &table);
-	for (size_t e = 0; table.count && e < sizeof(engine_names) / sizeof(engine_names[0]); e++) {
-		const struct pe_engine *engine = pe_engine_find(engine_names[e]);
+	for (size_t e = 0; table.count && e < ENGINES; e++) {
+		const struct pe_engine *engine;
 		char title[80];
 		int passed = 1;
 
 		snprintf(title, sizeof(title), "%s, engine %s, %zu rows", name, engine_names[e], table.count);
-		if (!engine) {
-			ktap_skip(title, "no such engine on this processor");
+		engine = engine_or_skip(e, title);
+		if (!engine)
 			continue;
-		}
 		for (size_t i = 0; passed && i < table.count; i++) {
 			const struct golden_row *row = &table.row[i];
 			int32_t *operands = golden_memory(row->inputs, sizeof(*operands));
@@ -416,16 +414,15 @@ static void run_passes(const char *name, run_check check, size_t constant, size_
 	struct golden_table table;
 
 	golden_load(name, &table);
-	for (size_t e = 0; table.count && e < sizeof(engine_names) / sizeof(engine_names[0]); e++) {
-		const struct pe_engine *engine = pe_engine_find(engine_names[e]);
+	for (size_t e = 0; table.count && e < ENGINES; e++) {
+		const struct pe_engine *engine;
 		char title[80];
 		int passed = 1;
 
 		snprintf(title, sizeof(title), "%s, engine %s, %zu rows", name, engine_names[e], table.count);
-		if (!engine) {
-			ktap_skip(title, "no such engine on this processor");
+		engine = engine_or_skip(e, title);
+		if (!engine)
 			continue;
-		}
 		for (size_t i = 0, rows; passed && i < table.count; i += rows) {
 			const struct golden_row *row = &table.row[i];
 

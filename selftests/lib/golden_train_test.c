@@ -4,6 +4,7 @@
  *
  * Plays golden/train.txt, whose head says what its lines mean: a line is an input or is compared.
  */
+#include "engines.h"
 #include "golden.h"
 
 #include "fx/fixed.h"
@@ -450,17 +451,17 @@ static int play_case(const struct golden_table *table, size_t *next, const struc
 	return passed && steps > 0;
 }
 
-static void play_all(const struct golden_table *table, const char *engine_name, unsigned threads, uint32_t parallelism)
+static void play_all(const struct golden_table *table, size_t engine_number, unsigned threads, uint32_t parallelism)
 {
-	const struct pe_engine *engine = pe_engine_find(engine_name);
+	const struct pe_engine *engine;
 	struct pe_pool *pool = NULL;
 	char name[80];
 
-	snprintf(name, sizeof(name), "train, engine %s, %u thread%s", engine_name, threads, threads > 1 ? "s" : "");
-	if (!engine) {
-		ktap_skip(name, "no such engine on this processor");
+	snprintf(name, sizeof(name), "train, engine %s, %u thread%s", engine_names[engine_number], threads,
+		 threads > 1 ? "s" : "");
+	engine = engine_or_skip(engine_number, name);
+	if (!engine)
 		return;
-	}
 	if (pe_pool_create(threads, &pool)) {
 		ktap_ok(0, "%s: pool", name);
 		return;
@@ -475,16 +476,15 @@ static void play_all(const struct golden_table *table, const char *engine_name, 
 
 int main(int argc, char **argv)
 {
-	static const char *const engines[] = { "scalar", "avx2", "neon" };
 	struct golden_table table;
 
 	golden_find(argc, argv);
 	ktap_start();
 	if (golden_load("train", &table)) {
-		for (size_t i = 0; i < sizeof(engines) / sizeof(engines[0]); i++) {
-			play_all(&table, engines[i], 1, STEP_PARALLELISM_AUTO);
-			play_all(&table, engines[i], 2, STEP_INTRA_LAYER);
-			play_all(&table, engines[i], 2, STEP_INTRA_BATCH);
+		for (size_t i = 0; i < ENGINES; i++) {
+			play_all(&table, i, 1, STEP_PARALLELISM_AUTO);
+			play_all(&table, i, 2, STEP_INTRA_LAYER);
+			play_all(&table, i, 2, STEP_INTRA_BATCH);
 		}
 	}
 	golden_free(&table);
