@@ -10,11 +10,32 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <time.h>
 #include <unistd.h>
 
 const char *cli_name = "fixar";
 bool cli_quiet;
+
+static bool line_stands;
+
+void cli_draw_line(const char *text)
+{
+	struct winsize size;
+	/* The last column stays free: some terminals wrap when it is written. */
+	int columns = ioctl(STDERR_FILENO, TIOCGWINSZ, &size) || size.ws_col < 2 ? 79 : size.ws_col - 1;
+
+	fprintf(stderr, "\r%.*s\033[K", columns, text);
+	fflush(stderr);
+	line_stands = true;
+}
+
+void cli_end_line(void)
+{
+	if (line_stands)
+		fputc('\n', stderr);
+	line_stands = false;
+}
 
 static void message(const char *format, va_list arguments)
 {
@@ -27,6 +48,7 @@ static void message(const char *format, va_list arguments)
 	used = strlen(text);
 	text[used] = '\n';
 	text[used + 1] = '\0';
+	cli_end_line();
 	fputs(text, stderr);
 }
 
@@ -56,6 +78,7 @@ void cli_note(const char *format, ...)
 
 	if (cli_quiet)
 		return;
+	cli_end_line();
 	va_start(arguments, format);
 	vfprintf(stderr, format, arguments);
 	va_end(arguments);

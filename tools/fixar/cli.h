@@ -35,6 +35,13 @@ int cli_usage(const char *format, ...) __attribute__((format(printf, 1, 2)));
 void cli_note(const char *format, ...) __attribute__((format(printf, 1, 2)));
 extern bool cli_quiet;
 
+/*
+ * A line on the terminal that is drawn anew each time, cut to its width. Messages and notes end it first; so does cli_end_line(), which does
+ * nothing where none stands.
+ */
+void cli_draw_line(const char *text);
+void cli_end_line(void);
+
 /* A log callback for the library: errors and warnings as messages, the rest as notes. `user` is unused. */
 void cli_log(void *user, enum fixar_log_level level, const char *message);
 

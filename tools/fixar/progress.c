@@ -75,10 +75,11 @@ static void measure(struct progress *progress, const struct fixar_agent_status *
 	progress->window_training = status->training_steps;
 }
 
+/* NAN during the warm-up and shortly after it: how fast training will be is not known yet. */
 static double time_left(const struct progress *progress, const struct fixar_agent_status *status)
 {
-	if (status->environment_steps >= progress->total_steps)
-		return 0;
+	if (progress->training_per_second < 0.95 * progress->steps_per_second)
+		return NAN;
 	return (double)(progress->total_steps - status->environment_steps) / progress->steps_per_second;
 }
 
@@ -115,11 +116,13 @@ void progress_format(const struct progress *progress, const struct fixar_agent_s
 
 	cli_group(status->environment_steps, step);
 	cli_group(progress->total_steps, total);
-	cli_duration(time_left(progress, status), left);
 	line[0] = '\0';
 	/* In order of importance: a narrow terminal loses the last ones. */
 	add(line, size, columns, "%s/%s %3u%%", step, total, percent);
-	add(line, size, columns, "  %s left", left);
+	if (status->environment_steps >= progress->total_steps)
+		add(line, size, columns, "  took %s", cli_duration(cli_now() - progress->start, left));
+	else if (!isnan(time_left(progress, status)))
+		add(line, size, columns, "  %s left", cli_duration(time_left(progress, status), left));
 	if (!isnan(progress->steps_per_second))
 		add(line, size, columns, "  %.0f steps/s", progress->steps_per_second);
 	if (!isnan(status->mean_return))
@@ -154,19 +157,14 @@ void progress_report(struct progress *progress, const struct fixar_agent_status 
 {
 	double now = cli_now();
 	char line[512];
-	size_t columns;
 
 	measure(progress, status, now);
 	switch (progress->style) {
 	case PROGRESS_NONE:
 		break;
 	case PROGRESS_LINE:
-		columns = progress_columns(STDERR_FILENO);
-		/* The last column stays free: some terminals wrap when it is written. */
-		progress_format(progress, status, columns ? columns - 1 : 79, line, sizeof(line));
-		fprintf(stderr, "\r%s\033[K", line);
-		fflush(stderr);
-		progress->drawn = true;
+		progress_format(progress, status, progress_columns(STDERR_FILENO) - 1, line, sizeof(line));
+		cli_draw_line(line);
 		progress->due = now + REDRAW_INTERVAL;
 		break;
 	case PROGRESS_PLAIN:
@@ -179,11 +177,4 @@ void progress_report(struct progress *progress, const struct fixar_agent_status 
 		progress->due = now + JSON_INTERVAL;
 		break;
 	}
-}
-
-void progress_break(struct progress *progress)
-{
-	if (progress->drawn)
-		fputc('\n', stderr);
-	progress->drawn = false;
 }

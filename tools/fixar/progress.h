@@ -21,7 +21,6 @@ struct progress {
 	enum fixar_precision precision;
 	uint64_t total_steps;
 	uint32_t batch;
-	bool drawn; /* a line stands on the terminal */
 
 	/* Rates are taken over a window, so that the speed after the switch of precision shows soon. */
 	double due, window_start, start;
@@ -36,8 +35,6 @@ void progress_start(struct progress *progress, enum progress_style style, const 
 /* Whether a report is due. Cheap: to be asked after every step. */
 bool progress_due(const struct progress *progress);
 void progress_report(struct progress *progress, const struct fixar_agent_status *status);
-/* Ends a redrawn line, so that other text can follow. */
-void progress_break(struct progress *progress);
 
 /* The line without its end, in at most `columns` columns; for tests and for the drawing itself. */
 void progress_format(const struct progress *progress, const struct fixar_agent_status *status, size_t columns, char *line,

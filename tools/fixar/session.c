@@ -69,7 +69,6 @@ static int add_row(struct session *session, uint64_t step, const double *values)
 
 	if (!error)
 		return 0;
-	progress_break(&session->progress);
 	cli_error("%s", message[0] ? message : strerror(-error));
 	session->failed = true;
 	return error;
@@ -112,8 +111,7 @@ static int on_step(void *user, const struct fixar_progress *progress)
 	bool due = progress_due(&session->progress);
 
 	if (progress->switched && session->progress.style != PROGRESS_JSON) {
-		progress_break(&session->progress);
-		cli_note("Step %llu: precision switches to the quantized operands.",
+			cli_note("Step %llu: precision switches to the quantized operands.",
 			 (unsigned long long)progress->environment_steps);
 	}
 	if (progress->episode_end || due) {
@@ -143,8 +141,7 @@ static int evaluate(struct session *session, uint64_t step)
 	values[COLUMN_EVALUATION_RETURN] = result.mean_return;
 	values[COLUMN_EVALUATION_DEVIATION] = result.std_return;
 	if (session->progress.style == PROGRESS_LINE || session->progress.style == PROGRESS_PLAIN) {
-		progress_break(&session->progress);
-		cli_note("Step %llu: mean return %.1f without exploration (%llu episodes).", (unsigned long long)step,
+			cli_note("Step %llu: mean return %.1f without exploration (%llu episodes).", (unsigned long long)step,
 			 result.mean_return, (unsigned long long)session->settings->evaluation_episodes);
 	}
 	return add_row(session, step, values);
@@ -159,7 +156,6 @@ static int save(struct session *session)
 		error = fixar_agent_save(session->agent, session->directory);
 	if (!error)
 		return 0;
-	progress_break(&session->progress);
 	/* The library's log has said which file it was. */
 	cli_error("the run could not be saved: %s; the last complete checkpoint in %s stays as it was",
 		  message[0] ? message : strerror(-error), session->directory);
@@ -203,8 +199,7 @@ static int train(struct session *session, uint64_t step, bool *interrupted)
 		}
 		*interrupted = cli_interrupted() && step < settings->steps;
 		if (*interrupted) {
-			progress_break(&session->progress);
-			cli_note("Interrupted at step %llu; saving.", (unsigned long long)step);
+					cli_note("Interrupted at step %llu; saving.", (unsigned long long)step);
 		}
 		if (*interrupted || step >= settings->steps || step % settings->checkpoint_every == 0) {
 			result = save(session);
@@ -241,7 +236,7 @@ int session_run(struct fixar_agent *agent, const struct settings *settings, cons
 			error = fixar_agent_status(agent, &outcome->status);
 		if (!error && style != PROGRESS_NONE && outcome->status.environment_steps > status.environment_steps)
 			progress_report(&session.progress, &outcome->status);
-		progress_break(&session.progress);
+		cli_end_line();
 		metrics_close(session.metrics);
 	}
 	if (error && !session.failed)

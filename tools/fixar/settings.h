@@ -37,7 +37,8 @@ struct setting {
 	size_t offset; /* of the value in struct settings, for the general parsers */
 	double low, high;
 	const char *expected; /* "a whole number from 1 to 65536"; NULL: made of low and high */
-	bool is_number; /* as JSON a number and not a string */
+	bool is_number; /* in JSON a number or boolean and not a string */
+	bool is_list; /* in JSON a list of numbers */
 };
 
 extern const struct setting settings_table[];

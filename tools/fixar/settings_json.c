@@ -101,6 +101,14 @@ int settings_from_json(struct settings *settings, const json_t *object, const ch
 	return 0;
 }
 
+static json_t *list_json(const char *text)
+{
+	char list[SETTINGS_TEXT + 2];
+
+	snprintf(list, sizeof(list), "[%s]", text);
+	return json_loads(list, 0, NULL);
+}
+
 json_t *settings_to_json(const struct settings *settings)
 {
 	json_t *object = json_object();
@@ -113,8 +121,10 @@ json_t *settings_to_json(const struct settings *settings)
 
 		setting->format(setting, settings, text);
 		/* Numbers and booleans are JSON already; what is not ("environment", a share) stays a string. */
-		if (setting->is_number || !strcmp(setting->name, "delay"))
+		if (setting->is_number)
 			value = json_loads(text, JSON_DECODE_ANY, NULL);
+		else if (setting->is_list)
+			value = list_json(text);
 		if (!value)
 			value = json_string(text);
 		json_object_set_new(object, settings_key(setting, key), value);

@@ -45,16 +45,9 @@ struct execution {
 	struct job *jobs;
 	size_t count;
 	unsigned running, limit;
-	bool terminal, drawn, stopping;
+	bool terminal, stopping;
 	double due;
 };
-
-static void say(struct execution *execution)
-{
-	if (execution->drawn)
-		fputc('\n', stderr);
-	execution->drawn = false;
-}
 
 /* In the child: everything that is said goes to a file beside the run's directory. */
 static void become(const struct study_run *run, const char *const *arguments, int output, pid_t parent)
@@ -100,9 +93,8 @@ static int start(struct execution *execution, struct job *job, const char *const
 	return 0;
 }
 
-static void fail(struct execution *execution, struct job *job, const char *what)
+static void fail(struct job *job, const char *what)
 {
-	say(execution);
 	cli_error("%s: %s; see %s.log", job->run->name, what, job->run->directory);
 	job->state = JOB_FAILED;
 }
@@ -167,14 +159,13 @@ static void read_progress(struct job *job)
 }
 
 /* Keeps the evaluation in the run's directory. */
-static int keep_evaluation(struct execution *execution, struct job *job)
+static int keep_evaluation(struct job *job)
 {
 	char *path = run_path(job->run->directory, "evaluation.json");
 	json_t *evaluation = json_loadb(job->text, job->used, 0, NULL);
 	int error = evaluation ? cli_replace_json(path, evaluation) : -EBADMSG;
 
 	if (!error) {
-		say(execution);
 		cli_note("%s: mean return %.1f, deviation %.1f", job->run->name,
 			 json_number_value(json_object_get(evaluation, "mean_return")),
 			 json_number_value(json_object_get(evaluation, "std_return")));
@@ -203,20 +194,20 @@ static void finish(struct execution *execution, struct job *job)
 				     cli_format("killed by %s", strsignal(WTERMSIG(status))) :
 				     cli_format("failed with exit code %d", WEXITSTATUS(status));
 
-		fail(execution, job, what);
+		fail(job, what);
 		free(what);
 		return;
 	}
 	if (job->state == JOB_EVALUATING) {
 		job->state = JOB_DONE;
-		if (keep_evaluation(execution, job))
-			fail(execution, job, "the evaluation could not be kept");
+		if (keep_evaluation(job))
+			fail(job, "the evaluation could not be kept");
 		return;
 	}
 	job->step = job->steps;
 	job->state = JOB_WAITING;
 	if (!execution->stopping && start_evaluation(execution, job))
-		fail(execution, job, "the evaluation could not be started");
+		fail(job, "the evaluation could not be started");
 }
 
 static void receive(struct execution *execution, struct job *job)
@@ -266,7 +257,7 @@ static void start_some(struct execution *execution)
 			continue;
 		error = job->step >= job->steps ? start_evaluation(execution, job) : start_training(execution, job);
 		if (error)
-			fail(execution, job, strerror(-error));
+			fail(job, strerror(-error));
 	}
 }
 
@@ -293,11 +284,9 @@ static void draw(struct execution *execution)
 		 execution->study->name, finished, execution->count, execution->running,
 		 100 * (double)done / (double)all, rate, cli_duration(rate > 0 ? (double)left / rate : -1, duration));
 	if (execution->terminal)
-		fprintf(stderr, "\r%.*s\033[K", (int)progress_columns(STDERR_FILENO) - 1, line);
+		cli_draw_line(line);
 	else
 		fprintf(stderr, "%s\n", line);
-	fflush(stderr);
-	execution->drawn = execution->terminal;
 	execution->due = now + (execution->terminal ? REDRAW_INTERVAL : PLAIN_INTERVAL);
 }
 
@@ -323,7 +312,6 @@ static void hand_on_interrupt(struct execution *execution)
 	if (execution->stopping || !cli_interrupted())
 		return;
 	execution->stopping = true;
-	say(execution);
 	cli_note("Interrupted; the runs save.");
 	for (size_t i = 0; i < execution->count; i++)
 		if (execution->jobs[i].child)
@@ -353,7 +341,7 @@ int study_execute(const struct study *study, unsigned jobs)
 		draw(&execution);
 		wait_for_children(&execution);
 	}
-	say(&execution);
+	cli_end_line();
 	for (size_t i = 0; i < execution.count; i++) {
 		failed |= execution.jobs[i].state == JOB_FAILED;
 		free(execution.jobs[i].text);

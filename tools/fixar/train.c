@@ -143,7 +143,11 @@ static int apply(const struct train_arguments *arguments, json_t *config, json_t
 		}
 	}
 	settings_resolve(settings);
-	code = CLI_OK;
+	if (settings->bits_count && settings->agent.precision != FIXAR_QAT16)
+		code = cli_usage("bits of layers need precision qat16, and it is %s",
+				 fixar_precision_name(settings->agent.precision));
+	else
+		code = CLI_OK;
 out:
 	free(message);
 	return code;
