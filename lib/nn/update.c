@@ -68,7 +68,7 @@ static void adam_parameter(const struct nn_context *context, struct nn_parameter
 {
 	struct update_work work = { .context = context, .parameter = parameter, .constants = constants };
 
-	pe_pool_run(context->pool, update_part, &work);
+	pe_pool_share(context->pool, parameter->count * 6, update_part, &work);
 	context->saturation[STEP_SATURATION_MOMENT] += work.counts.moment;
 	context->saturation[STEP_SATURATION_RATIO] += work.counts.ratio;
 	context->saturation[STEP_SATURATION_WEIGHT] += work.counts.weight;
@@ -89,7 +89,7 @@ static void soft_update_parameter(const struct nn_context *context, const struct
 	struct nn_parameter source = *parameter;
 	struct update_work work = { .context = context, .parameter = &source, .target = target->value, .tau = tau };
 
-	pe_pool_run(context->pool, update_part, &work);
+	pe_pool_share(context->pool, parameter->count / 2, update_part, &work);
 }
 
 void nn_soft_update(const struct nn_context *context, const struct nn_network *network, struct nn_network *target, uint32_t tau)

@@ -8,6 +8,7 @@
 
 struct pe_pool {
 	unsigned threads;
+	size_t least;			/* nanoseconds of work that are worth sharing */
 	pthread_t *thread;		/* threads - 1 of them */
 	unsigned started;
 
@@ -57,6 +58,7 @@ int pe_pool_create(unsigned threads, struct pe_pool **out)
 	if (!pool)
 		return -ENOMEM;
 	pool->threads = threads ? threads : 1;
+	pool->least = PE_POOL_LEAST;
 	pthread_mutex_init(&pool->lock, NULL);
 	pthread_cond_init(&pool->go, NULL);
 	pthread_cond_init(&pool->done, NULL);
@@ -117,4 +119,17 @@ void pe_pool_run(struct pe_pool *pool, pe_pool_work work, void *user)
 	while (pool->running)
 		pthread_cond_wait(&pool->done, &pool->lock);
 	pthread_mutex_unlock(&pool->lock);
+}
+
+void pe_pool_share(struct pe_pool *pool, size_t nanoseconds, pe_pool_work work, void *user)
+{
+	if (!pool || nanoseconds < pool->least)
+		work(user, 0, 1);
+	else
+		pe_pool_run(pool, work, user);
+}
+
+void pe_pool_set_least(struct pe_pool *pool, size_t nanoseconds)
+{
+	pool->least = nanoseconds;
 }

@@ -20,4 +20,14 @@ unsigned pe_pool_threads(const struct pe_pool *pool);
 typedef void (*pe_pool_work)(void *user, unsigned part, unsigned parts);
 void pe_pool_run(struct pe_pool *pool, pe_pool_work work, void *user);
 
+/*
+ * The same if it can pay, else work(user, 0, 1): waking a thread and waiting for it costs some tens of microseconds.
+ * `nanoseconds` is a rough estimate of the work for one thread; PE_POOL_LEAST of it are worth sharing.
+ */
+#define PE_POOL_LEAST 50000
+void pe_pool_share(struct pe_pool *pool, size_t nanoseconds, pe_pool_work work, void *user);
+
+/* For tests: share work from this many nanoseconds on, so that small shapes go through all threads too. */
+void pe_pool_set_least(struct pe_pool *pool, size_t nanoseconds);
+
 #endif /* FIXAR_LIB_PE_POOL_H */

@@ -466,6 +466,8 @@ static void play_all(const struct golden_table *table, size_t engine_number, uns
 		ktap_ok(0, "%s: pool", name);
 		return;
 	}
+	/* The agents are small: without this everything would stay on one thread. */
+	pe_pool_set_least(pool, 0);
 	for (size_t next = 0; next < table->count;) {
 		const int64_t number = table->row[next].in[1];
 
