@@ -42,6 +42,12 @@ static void quoted(FILE *script, const char *text)
 	fputc('"', script);
 }
 
+/* Long axes are labelled in thousands. */
+static double unit_of(const struct figure_panel *panel)
+{
+	return panel->x_end >= 10000 ? 1000 : 1;
+}
+
 static void write_data(FILE *script, const struct figure_panel *panels, size_t count)
 {
 	for (size_t p = 0; p < count; p++) {
@@ -54,7 +60,7 @@ static void write_data(FILE *script, const struct figure_panel *panels, size_t c
 
 				if (isnan(mean))
 					continue;
-				fprintf(script, "%.10g %.10g %.10g %.10g\n", series->x[i], mean,
+				fprintf(script, "%.10g %.10g %.10g %.10g\n", series->x[i] / unit_of(&panels[p]), mean,
 					series->low ? series->low[i] : mean, series->high ? series->high[i] : mean);
 			}
 			fprintf(script, "END\n");
@@ -75,14 +81,17 @@ static size_t points(const struct figure_series *series)
 static void write_panel(FILE *script, const struct figure_panel *panel, size_t index, enum format format)
 {
 	const char *separator = "plot";
+	char *x_label = cli_format("%s%s", panel->x_label, unit_of(panel) > 1 ? ", thousands" : "");
 
 	fprintf(script, "set title ");
 	quoted(script, panel->title);
 	fprintf(script, " noenhanced\nset xlabel ");
-	quoted(script, panel->x_label);
-	fprintf(script, " noenhanced\nset ylabel ");
+	quoted(script, x_label);
+	free(x_label);
+	/* An empty line keeps the key at a distance. */
+	fprintf(script, "%s noenhanced\nset ylabel ", format == FORMAT_TEXT ? "" : ".\"\\n\"");
 	quoted(script, panel->y_label);
-	fprintf(script, " noenhanced\nset xrange [0:%.10g]\n", panel->x_end);
+	fprintf(script, " noenhanced\nset xrange [0:%.10g]\n", panel->x_end / unit_of(panel));
 	for (size_t s = 0; s < panel->series_count && format != FORMAT_TEXT; s++) {
 		if (!panel->series[s].low || !points(&panel->series[s]))
 			continue;
@@ -101,8 +110,8 @@ static void write_panel(FILE *script, const struct figure_panel *panel, size_t i
 	for (size_t s = 0; s < panel->series_count; s++) {
 		if (!points(&panel->series[s]))
 			continue;
-		fprintf(script, "%s $data_%zu_%zu using 1:2 with lines linewidth 2 linecolor rgb \"%s\" title ", separator,
-			index, s, colours[s % COLOURS]);
+		fprintf(script, "%s $data_%zu_%zu using 1:2 with lines linewidth 2 linecolor rgb \"%s\" title %s", separator,
+			index, s, colours[s % COLOURS], format == FORMAT_TEXT ? "\" \"." : "");
 		quoted(script, panel->series[s].label);
 		fprintf(script, " noenhanced");
 		separator = ", \\\n";
@@ -114,28 +123,31 @@ static void write_panel(FILE *script, const struct figure_panel *panel, size_t i
 
 static void write_script(FILE *script, const struct figure_panel *panels, size_t count, enum format format)
 {
-	size_t columns = count < 3 ? count : 3, rows = (count + columns - 1) / columns, width, height = 24;
+	size_t columns = count < 3 ? count : 3, rows = (count + columns - 1) / columns, entries = 0, width, height;
 
+	for (size_t p = 0; p < count; p++)
+		if (panels[p].series_count + panels[p].line_count > entries)
+			entries = panels[p].series_count + panels[p].line_count;
+	height = 430 + 22 * entries;
 	write_data(script, panels, count);
 	switch (format) {
 	case FORMAT_TEXT:
 		width = progress_columns(STDOUT_FILENO);
-		fprintf(script, "set terminal dumb size %zu,%zu %s\n", width ? width : 79, height * rows,
+		fprintf(script, "set terminal dumb size %zu,%zu %s\n", width ? width : 79, 22 + entries,
 			width ? "ansi256" : "mono");
-		columns = 1;
-		rows = count;
 		break;
 	case FORMAT_PNG:
-		fprintf(script, "set terminal pngcairo size %zu,%zu font \"sans,11\"\n", 560 * columns + 120, 420 * rows + 30);
+		fprintf(script, "set terminal pngcairo size %zu,%zu font \"sans,11\"\n", 560 * columns + 100, height * rows);
 		break;
 	case FORMAT_SVG:
 		fprintf(script, "set terminal svg size %zu,%zu dynamic background \"#ffffff\" font \"sans,12\"\n",
-			560 * columns + 120, 420 * rows + 30);
+			560 * columns + 100, height * rows);
 		break;
 	}
-	/* The key below the curves: it never covers one, wherever they go. */
-	fprintf(script, "set key below\nset grid linecolor rgb \"#dddddd\"\nset border 3\nset tics nomirror\n"
-			"set format x \"%%.0s%%c\"\n");
+	/* The key below the curves, a line for each: it never covers one, and gnuplot leaves out a key that is too wide. */
+	fprintf(script, "set key below vertical maxcols 1 Left reverse\nset border 3\nset tics nomirror\n");
+	if (format != FORMAT_TEXT)
+		fprintf(script, "set grid xtics ytics linetype 1 linewidth 0.5 linecolor rgb \"#d0d0d0\"\n");
 	if (count > 1 && format != FORMAT_TEXT)
 		fprintf(script, "set multiplot layout %zu,%zu\n", rows, columns);
 	for (size_t p = 0; p < count; p++)

@@ -262,6 +262,34 @@ static void compute(const struct plot *plot, struct plot_curve *curve, size_t in
 	free(column);
 }
 
+static bool has_panel(const struct figure_panel *panels, size_t count, const char *environment)
+{
+	for (size_t i = 0; i < count; i++)
+		if (!strcmp(panels[i].title, environment))
+			return true;
+	return false;
+}
+
+static bool belongs(const struct plot *plot, const struct plot_curve *curve, const char *environment,
+		    enum fixar_precision precision)
+{
+	const struct settings *settings = &plot->runs[curve->example].settings;
+
+	return !strcmp(settings->environment, environment) && settings->agent.precision == precision;
+}
+
+static struct figure_series series_of(const struct plot_curve *curve)
+{
+	return (struct figure_series){
+		.label = curve->label,
+		.count = POINTS,
+		.x = curve->x,
+		.mean = curve->mean,
+		.low = curve->seeds > 1 ? curve->low : NULL,
+		.high = curve->seeds > 1 ? curve->high : NULL,
+	};
+}
+
 /* A panel for each environment, in the order in which they were given. */
 static int draw(struct plot *plot)
 {
@@ -274,25 +302,13 @@ static int draw(struct plot *plot)
 		const char *environment = plot->runs[plot->curves[c].example].settings.environment;
 		size_t first = series_count;
 
-		for (size_t d = 0; d < plot->curve_count; d++) {
-			const struct plot_curve *curve = &plot->curves[d];
-			const char *other = plot->runs[curve->example].settings.environment;
-
-			if (d < c && !strcmp(other, environment))
-				break; /* its panel was made */
-			if (d < c || strcmp(other, environment))
-				continue;
-			series[series_count++] = (struct figure_series){
-				.label = curve->label,
-				.count = POINTS,
-				.x = curve->x,
-				.mean = curve->mean,
-				.low = curve->seeds > 1 ? curve->low : NULL,
-				.high = curve->seeds > 1 ? curve->high : NULL,
-			};
-		}
-		if (series_count == first)
+		if (has_panel(panels, panel_count, environment))
 			continue;
+		/* Ordered by precision, so that a precision has one colour in all panels. */
+		for (enum fixar_precision precision = FIXAR_FLOAT32; precision <= FIXAR_QAT16; precision++)
+			for (size_t d = c; d < plot->curve_count; d++)
+				if (belongs(plot, &plot->curves[d], environment, precision))
+					series[series_count++] = series_of(&plot->curves[d]);
 		panels[panel_count++] = (struct figure_panel){
 			.title = environment,
 			.x_label = "environment steps",

@@ -110,10 +110,6 @@ static int on_step(void *user, const struct fixar_progress *progress)
 	struct session *session = user;
 	bool due = progress_due(&session->progress);
 
-	if (progress->switched && session->progress.style != PROGRESS_JSON) {
-			cli_note("Step %llu: precision switches to the quantized operands.",
-			 (unsigned long long)progress->environment_steps);
-	}
 	if (progress->episode_end || due) {
 		struct fixar_agent_status status = { .size = sizeof(status) };
 		int error = fixar_agent_status(session->agent, &status);
@@ -234,7 +230,8 @@ int session_run(struct fixar_agent *agent, const struct settings *settings, cons
 		outcome->status.size = sizeof(outcome->status);
 		if (!error)
 			error = fixar_agent_status(agent, &outcome->status);
-		if (!error && style != PROGRESS_NONE && outcome->status.environment_steps > status.environment_steps)
+		if (!error && !outcome->interrupted && style != PROGRESS_NONE &&
+		    outcome->status.environment_steps > status.environment_steps)
 			progress_report(&session.progress, &outcome->status);
 		cli_end_line();
 		metrics_close(session.metrics);
