@@ -185,38 +185,48 @@ static int is_weight(const struct step_tensor *tensor)
 	       (!strcmp(dot, ".weight") || !strcmp(dot, ".bias"));
 }
 
-static int largest_weight(struct fixar_agent *agent, double *largest)
+static double largest_of(const struct step_tensor *tensor, const unsigned char *bytes)
+{
+	double largest = 0;
+
+	for (size_t i = 0; i < tensor->bytes; i += 4) {
+		double value;
+
+		if (tensor->dtype == STEP_F32) {
+			float single;
+
+			memcpy(&single, bytes + i, sizeof(single));
+			value = (double)single;
+		} else {
+			int32_t fixed;
+
+			memcpy(&fixed, bytes + i, sizeof(fixed));
+			value = (double)fixed * 0x1p-28;
+		}
+		if (fabs(value) > largest)
+			largest = fabs(value);
+	}
+	return largest;
+}
+
+/* What the device's state says: the largest weight, and saturations, which exploring actions count too. */
+static int scan_state(struct fixar_agent *agent, struct fixar_agent_status *status)
 {
 	const struct step_tensor *tensors;
 	unsigned char *state;
 	size_t count;
 	int error = agent_read_state(agent, &tensors, &count, &state);
 
-	*largest = 0;
 	if (error)
 		return error;
 	for (size_t t = 0; t < count; t++) {
 		const unsigned char *bytes = state + tensors[t].offset;
 
-		if (!is_weight(&tensors[t]))
-			continue;
-		for (size_t i = 0; i < tensors[t].bytes; i += 4) {
-			double value;
-
-			if (tensors[t].dtype == STEP_F32) {
-				float single;
-
-				memcpy(&single, bytes + i, sizeof(single));
-				value = (double)single;
-			} else {
-				int32_t fixed;
-
-				memcpy(&fixed, bytes + i, sizeof(fixed));
-				value = (double)fixed * 0x1p-28;
-			}
-			if (fabs(value) > *largest)
-				*largest = fabs(value);
-		}
+		if (is_weight(&tensors[t]))
+			status->largest_weight = fmax(status->largest_weight, largest_of(&tensors[t], bytes));
+		else if (!strcmp(tensors[t].name, "saturation") &&
+			 tensors[t].bytes == STEP_SATURATIONS * sizeof(status->saturation[0]))
+			memcpy(status->saturation, bytes, tensors[t].bytes);
 	}
 	free(state);
 	return 0;
@@ -237,10 +247,10 @@ int fixar_agent_status(struct fixar_agent *agent, struct fixar_agent_status *sta
 		.critic_loss = record_critic_loss(record),
 		.mean_q = record_mean_q(record),
 	};
-	int error = largest_weight(agent, &known.largest_weight);
+	int error = scan_state(agent, &known);
 
 	if (error)
 		return error;
-	memcpy(known.saturation, record->saturation, sizeof(known.saturation));
+	known.saturation[STEP_SATURATIONS] = record->input_saturations;
 	return options_answer(status, status->size, &known, sizeof(known));
 }

@@ -147,8 +147,6 @@ static int read_run(struct source *source, struct ddpg *ddpg)
 	if (!error)
 		error = read_tensor(source, "run.mean_q", CHECKPOINT_F64, RECORD_WINDOW, 0, record->mean_q);
 	if (!error)
-		error = read_tensor(source, "run.saturation", CHECKPOINT_U64, FIXAR_SATURATIONS, 0, record->saturation);
-	if (!error)
 		error = read_tensor(source, "run.episode_return", CHECKPOINT_F64, 1, 0, &record->episode_return);
 	if (!error && ddpg->normalizer) {
 		struct normalizer *normalizer = ddpg->normalizer;

@@ -67,6 +67,7 @@ static const struct field record_fields[] = {
 	RECORD(observing, KIND_U32),
 	RECORD(episode_steps, KIND_U64),
 	RECORD(last_episode_steps, KIND_U64),
+	RECORD(input_saturations, KIND_U64),
 };
 
 static const char *const noise_name[] = {
@@ -302,6 +303,5 @@ void stored_record_tensors(const struct ddpg_record *record, struct checkpoint_t
 	tensors[0] = array("run.returns", CHECKPOINT_F64, record->returns, RECORD_RETURNS);
 	tensors[1] = array("run.critic_loss", CHECKPOINT_F64, record->critic_loss, RECORD_WINDOW);
 	tensors[2] = array("run.mean_q", CHECKPOINT_F64, record->mean_q, RECORD_WINDOW);
-	tensors[3] = array("run.saturation", CHECKPOINT_U64, record->saturation, FIXAR_SATURATIONS);
-	tensors[4] = array("run.episode_return", CHECKPOINT_F64, &record->episode_return, 1);
+	tensors[3] = array("run.episode_return", CHECKPOINT_F64, &record->episode_return, 1);
 }

@@ -36,7 +36,7 @@ int stored_read_record(const struct checkpoint *checkpoint, struct ddpg_record *
 		       size_t message_size);
 
 /* The arrays of a record, which are tensors. */
-#define STORED_RECORD_TENSORS 5
+#define STORED_RECORD_TENSORS 4
 void stored_record_tensors(const struct ddpg_record *record, struct checkpoint_tensor tensors[STORED_RECORD_TENSORS]);
 
 #endif /* FIXAR_LIB_AGENT_STORED_H */

@@ -243,7 +243,7 @@ static int choose_action(struct ddpg *ddpg, int32_t *action)
 			action[j] = edge_warm_up(ddpg->options->seed, record->environment_steps, j);
 		return 0;
 	}
-	to_fixed(ddpg, 1, ddpg->observation, scratch->act_observation, &record->saturation[RECORD_SATURATION_INPUT]);
+	to_fixed(ddpg, 1, ddpg->observation, scratch->act_observation, &record->input_saturations);
 	if (record->noise_reset)
 		flags |= STEP_ACT_RESET_NOISE;
 	error = ddpg->device->ops->act(ddpg->device, 1, scratch->act_observation, action, flags);
@@ -291,7 +291,7 @@ static int train_once(struct ddpg *ddpg, struct fixar_progress *progress)
 	struct ddpg_scratch *scratch = ddpg->scratch;
 	const uint64_t count = replay_count(ddpg->replay);
 	const uint32_t batch = ddpg->options->batch;
-	uint64_t *input = &record->saturation[RECORD_SATURATION_INPUT];
+	uint64_t *input = &record->input_saturations;
 	struct device_statistics statistics;
 	int error;
 
@@ -321,8 +321,6 @@ static int train_once(struct ddpg *ddpg, struct fixar_progress *progress)
 	if (error)
 		return error;
 	record_training(record, statistics.critic_loss, statistics.mean_q);
-	for (int i = 0; i < STEP_SATURATIONS; i++)
-		record->saturation[i] += statistics.saturation[i];
 	progress->critic_loss = statistics.critic_loss;
 	progress->mean_q = statistics.mean_q;
 	if (!isfinite(statistics.critic_loss) || !isfinite(statistics.mean_q)) {

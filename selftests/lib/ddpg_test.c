@@ -299,7 +299,7 @@ static void test_saturation(struct setup *setup)
 	/* Two actions, and two batches of 4 with both observations: the position is far beyond 512 each time. */
 	ktap_ok(status.saturation[10] == 2 + 2 * 4 * 2, "observations beyond the range are counted as \"%s\" (%llu)",
 		fixar_saturation_name(10), (unsigned long long)status.saturation[10]);
-	ktap_ok(status.saturation[0] == 0 && status.saturation[9] == 18, "the device's saturations are summed");
+	ktap_ok(status.saturation[0] == 0 && status.saturation[9] == 18, "the device's own saturations are told with them");
 	fixar_agent_destroy(setup->agent);
 }
 

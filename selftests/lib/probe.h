@@ -196,6 +196,7 @@ struct spy_device {
 	void (*on_train)(void *user, const struct step_batch *batch);
 	void *user;
 	double critic_loss;			/* what every training step answers */
+	uint64_t saturation[STEP_SATURATIONS];	/* training step: as many as the counter's number */
 	struct step_range ranges[SPY_ENTRIES];
 	struct step_quantizer quantizers[SPY_ENTRIES];
 	size_t entries;
@@ -267,7 +268,7 @@ static inline int spy_train(struct device_agent *agent, const struct step_batch 
 	spy->quantized_trainings += spy->mode.quantized;
 	*statistics = (struct device_statistics){ .critic_loss = spy->critic_loss, .mean_q = (double)spy->trainings };
 	for (int i = 0; i < STEP_SATURATIONS; i++)
-		statistics->saturation[i] = (uint64_t)i;
+		spy->saturation[i] += (uint64_t)i;
 	return 0;
 }
 
@@ -295,16 +296,24 @@ static inline int spy_write_quantizers(struct device_agent *agent, const struct 
 static inline int spy_state_layout(struct device_agent *agent, const struct step_tensor **tensors, size_t *count,
 				   size_t *bytes)
 {
+	static const struct step_tensor saturation = {
+		.name = "saturation",
+		.dtype = STEP_U64,
+		.dim_count = 1,
+		.dim = { STEP_SATURATIONS },
+		.bytes = STEP_SATURATIONS * sizeof(uint64_t),
+	};
+
 	(void)agent;
-	*tensors = NULL;
-	*count = *bytes = 0;
+	*tensors = &saturation;
+	*count = 1;
+	*bytes = saturation.bytes;
 	return 0;
 }
 
 static inline int spy_state_read(struct device_agent *agent, void *state)
 {
-	(void)agent;
-	(void)state;
+	memcpy(state, spy_of(agent)->saturation, sizeof(spy_of(agent)->saturation));
 	return 0;
 }
 
