@@ -81,8 +81,11 @@ static size_t points(const struct figure_series *series)
 static void write_panel(FILE *script, const struct figure_panel *panel, size_t index, enum format format)
 {
 	const char *separator = "plot";
+	size_t total = 0;
 	char *x_label = cli_format("%s%s", panel->x_label, unit_of(panel) > 1 ? ", thousands" : "");
 
+	for (size_t s = 0; s < panel->series_count; s++)
+		total += points(&panel->series[s]);
 	fprintf(script, "set title ");
 	quoted(script, panel->title);
 	fprintf(script, " noenhanced\nset xlabel ");
@@ -92,6 +95,10 @@ static void write_panel(FILE *script, const struct figure_panel *panel, size_t i
 	fprintf(script, "%s noenhanced\nset ylabel ", format == FORMAT_TEXT ? "" : ".\"\\n\"");
 	quoted(script, panel->y_label);
 	fprintf(script, " noenhanced\nset xrange [0:%.10g]\n", panel->x_end / unit_of(panel));
+	if (!total) {
+		fprintf(script, "set label 1 \"no data yet\" at graph 0.5,0.5 center\nplot [][0:1] NaN notitle\nunset label 1\n");
+		return;
+	}
 	for (size_t s = 0; s < panel->series_count && format != FORMAT_TEXT; s++) {
 		if (!panel->series[s].low || !points(&panel->series[s]))
 			continue;
@@ -116,8 +123,6 @@ static void write_panel(FILE *script, const struct figure_panel *panel, size_t i
 		fprintf(script, " noenhanced");
 		separator = ", \\\n";
 	}
-	if (!strcmp(separator, "plot"))
-		fprintf(script, "set label 1 \"no data yet\" at graph 0.5,0.5 center\nplot [0:1] [0:1] NaN notitle\nunset label 1");
 	fputc('\n', script);
 }
 

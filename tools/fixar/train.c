@@ -346,11 +346,18 @@ static int train(const struct train_arguments *arguments, const struct settings 
 		return error == -ENOENT ? CLI_USAGE : CLI_FAILED;
 	}
 	code = device_open(&arguments->device, settings->agent.precision, &device);
+	resumed = goes_on && run_has(directory, RUN_CHECKPOINT);
+	/* A new agent first: settings that it refuses leave no directory behind. One from a checkpoint needs the directory's lock. */
+	if (!code && !resumed)
+		code = make_agent(settings, device, &env, directory, false, &agent);
 	if (!code)
 		code = take_directory(directory, arguments->resume, goes_on, settings);
-	resumed = run_has(directory, RUN_CHECKPOINT);
-	if (!code)
-		code = make_agent(settings, device, &env, directory, resumed, &agent);
+	if (!code && resumed)
+		code = make_agent(settings, device, &env, directory, true, &agent);
+	if (!code && !resumed && run_has(directory, RUN_CHECKPOINT)) {
+		cli_error("another process has just trained in %s", directory);
+		code = CLI_FAILED;
+	}
 	if (!code) {
 		say_plan(settings, device, directory, resumed);
 		if (arguments->resume && !resumed)
