@@ -3,8 +3,8 @@
  * Both networks of DDPG in double precision, written for plainness: what the gradients of the library are compared
  * with.
  *
- * A layer may have operand quantizers; products then see the quantized values (lib/ARITHMETIC.md section 2), while
- * everything else stays in double precision.
+ * A layer may have operand quantizers; products then see the values that the library's products see (lib/ARITHMETIC.md
+ * section 2), while everything else stays in double precision.
  */
 #ifndef FIXAR_SELFTESTS_LIB_DOUBLE_NETWORK_H
 #define FIXAR_SELFTESTS_LIB_DOUBLE_NETWORK_H
@@ -17,9 +17,16 @@
 
 #include "step/step.h"
 
+/*
+ * A ReLU whose input is so close to 0 may be open in one computation and shut in the other, because of their rounding
+ * alone.
+ */
+#define DOUBLE_CORNER 0x1p-20
+
 struct double_layer {
 	size_t inputs, outputs;
 	double *weight, *bias; /* [outputs][inputs], [outputs] */
+	double *operand;       /* of the products: the weights, quantized if they are */
 	double *weight_gradient, *bias_gradient;
 	const struct step_quantizer *quantizer; /* STEP_CLASSES entries, or NULL */
 };
@@ -27,6 +34,7 @@ struct double_layer {
 struct double_network {
 	size_t layers, batch;
 	struct double_layer layer[STEP_MAX_LAYERS];
+	size_t near_corner;		 /* hidden values that were nearer to 0 than DOUBLE_CORNER */
 	double *x[STEP_MAX_LAYERS + 1];	 /* operands of each layer's input; the last layer's output */
 	double *dy[STEP_MAX_LAYERS + 1]; /* gradient of the loss with respect to x, before its ReLU */
 };
@@ -62,6 +70,7 @@ static inline void double_network_create(struct double_network *network, const s
 		layer->inputs = inputs[l];
 		layer->outputs = outputs[l];
 		layer->weight = double_array(layer->inputs * layer->outputs);
+		layer->operand = double_array(layer->inputs * layer->outputs);
 		layer->bias = double_array(layer->outputs);
 		layer->weight_gradient = double_array(layer->inputs * layer->outputs);
 		layer->bias_gradient = double_array(layer->outputs);
@@ -76,20 +85,27 @@ static inline void double_network_destroy(struct double_network *network)
 	}
 	for (size_t l = 0; l < network->layers; l++) {
 		free(network->layer[l].weight);
+		free(network->layer[l].operand);
 		free(network->layer[l].bias);
 		free(network->layer[l].weight_gradient);
 		free(network->layer[l].bias_gradient);
 	}
 }
 
+/*
+ * The value that a product sees. A quantizer rounds the master value, which has been rounded itself: without the first
+ * rounding here, values close to the middle between two codes would now and then go to different ones.
+ */
 static inline double double_operand(const struct double_layer *layer, enum step_class class, double value)
 {
+	static const int master[STEP_CLASSES] = { 22, 28, 24 };
 	const struct step_quantizer *quantizer = layer->quantizer ? &layer->quantizer[class] : NULL;
 	double code, low, high;
 
 	if (!quantizer || quantizer->width == 32)
 		return value;
-	code = floor(ldexp(value, quantizer->fraction) + 0.5);
+	value = floor(ldexp(value, master[class]) + 0.5);
+	code = floor(ldexp(value, quantizer->fraction - master[class]) + 0.5);
 	low = quantizer->is_signed ? -ldexp(1, quantizer->width - 1) : 0;
 	high = ldexp(1, quantizer->is_signed ? quantizer->width - 1 : quantizer->width) - 1;
 	return ldexp(fmin(fmax(code, low), high), -quantizer->fraction);
@@ -100,23 +116,25 @@ static inline void double_forward(struct double_network *network)
 {
 	for (size_t l = 0; l < network->layers; l++) {
 		const struct double_layer *layer = &network->layer[l];
-		double *x = network->x[l];
+		const size_t inputs = layer->inputs, outputs = layer->outputs;
+		const int hidden = l + 1 < network->layers;
 
-		for (size_t i = 0; i < network->batch * layer->inputs; i++)
-			x[i] = double_operand(layer, STEP_ACTIVATION, x[i]);
-		for (size_t n = 0; n < layer->outputs; n++) {
-			for (size_t b = 0; b < network->batch; b++)
-				network->x[l + 1][b * layer->outputs + n] = layer->bias[n];
-			for (size_t k = 0; k < layer->inputs; k++) {
-				const double weight =
-					double_operand(layer, STEP_WEIGHT, layer->weight[n * layer->inputs + k]);
+		for (size_t i = 0; i < inputs * outputs; i++)
+			layer->operand[i] = double_operand(layer, STEP_WEIGHT, layer->weight[i]);
+		for (size_t i = 0; i < network->batch * inputs; i++)
+			network->x[l][i] = double_operand(layer, STEP_ACTIVATION, network->x[l][i]);
+		for (size_t b = 0; b < network->batch; b++) {
+			const double *x = network->x[l] + b * inputs;
 
-				for (size_t b = 0; b < network->batch; b++)
-					network->x[l + 1][b * layer->outputs + n] += weight * x[b * layer->inputs + k];
+			for (size_t n = 0; n < outputs; n++) {
+				double sum = layer->bias[n];
+
+				for (size_t k = 0; k < inputs; k++)
+					sum += layer->operand[n * inputs + k] * x[k];
+				network->near_corner += hidden && fabs(sum) < DOUBLE_CORNER;
+				network->x[l + 1][b * outputs + n] = hidden ? fmax(sum, 0) : sum;
 			}
 		}
-		for (size_t i = 0; l + 1 < network->layers && i < network->batch * layer->outputs; i++)
-			network->x[l + 1][i] = fmax(network->x[l + 1][i], 0);
 	}
 }
 
@@ -124,32 +142,30 @@ static inline void double_forward(struct double_network *network)
 static inline void double_backward(struct double_network *network)
 {
 	for (size_t l = network->layers; l-- > 0;) {
-		struct double_layer *layer = &network->layer[l];
-		double *x = network->x[l], *dx = network->dy[l], *dy = network->dy[l + 1];
+		const struct double_layer *layer = &network->layer[l];
+		const size_t inputs = layer->inputs, outputs = layer->outputs;
 
-		memset(dx, 0, network->batch * layer->inputs * sizeof(*dx));
-		memset(layer->weight_gradient, 0, layer->inputs * layer->outputs * sizeof(*layer->weight_gradient));
-		memset(layer->bias_gradient, 0, layer->outputs * sizeof(*layer->bias_gradient));
-		for (size_t i = 0; i < network->batch * layer->outputs; i++)
-			dy[i] = double_operand(layer, STEP_GRADIENT, dy[i]);
-		for (size_t n = 0; n < layer->outputs; n++) {
-			for (size_t b = 0; b < network->batch; b++)
-				layer->bias_gradient[n] += dy[b * layer->outputs + n];
-			for (size_t k = 0; k < layer->inputs; k++) {
-				const size_t i = n * layer->inputs + k;
-				const double weight = double_operand(layer, STEP_WEIGHT, layer->weight[i]);
+		memset(network->dy[l], 0, network->batch * inputs * sizeof(double));
+		memset(layer->weight_gradient, 0, inputs * outputs * sizeof(double));
+		memset(layer->bias_gradient, 0, outputs * sizeof(double));
+		for (size_t b = 0; b < network->batch; b++) {
+			const double *x = network->x[l] + b * inputs;
+			double *dx = network->dy[l] + b * inputs;
 
-				for (size_t b = 0; b < network->batch; b++) {
-					const double factor = dy[b * layer->outputs + n];
+			for (size_t n = 0; n < outputs; n++) {
+				const double dy =
+					double_operand(layer, STEP_GRADIENT, network->dy[l + 1][b * outputs + n]);
 
-					dx[b * layer->inputs + k] += factor * weight;
-					layer->weight_gradient[i] += factor * x[b * layer->inputs + k];
+				layer->bias_gradient[n] += dy;
+				for (size_t k = 0; k < inputs; k++) {
+					dx[k] += dy * layer->operand[n * inputs + k];
+					layer->weight_gradient[n * inputs + k] += dy * x[k];
 				}
 			}
+			for (size_t k = 0; l > 0 && k < inputs; k++)
+				if (!(x[k] > 0))
+					dx[k] = 0;
 		}
-		for (size_t i = 0; l > 0 && i < network->batch * layer->inputs; i++)
-			if (!(x[i] > 0))
-				dx[i] = 0;
 	}
 }
 
