@@ -85,6 +85,24 @@ void cli_note(const char *format, ...)
 	fputc('\n', stderr);
 }
 
+const char *cli_reason(int error)
+{
+	switch (error) {
+	case -EBADMSG:
+		return "it is damaged or something else";
+	case -EPROTONOSUPPORT:
+		return "it was written by another version";
+	case -EINVAL:
+		return "settings or dimensions do not fit";
+	case -EDOM:
+		return "a value is not finite";
+	case -ENODEV:
+		return "there is no such device";
+	default:
+		return strerror(-error);
+	}
+}
+
 void cli_log(void *user, enum fixar_log_level level, const char *text)
 {
 	(void)user;

@@ -42,6 +42,9 @@ extern bool cli_quiet;
 void cli_draw_line(const char *text);
 void cli_end_line(void);
 
+/* The library's negative errno values in words; the system's own are not made for checkpoints. */
+const char *cli_reason(int error);
+
 /* A log callback for the library: errors and warnings as messages, the rest as notes. `user` is unused. */
 void cli_log(void *user, enum fixar_log_level level, const char *message);
 

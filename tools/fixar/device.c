@@ -45,6 +45,6 @@ int device_open(const struct device_choice *choice, enum fixar_precision precisi
 	if (error == -ENOTSUP && choice->engine)
 		cli_error("this processor cannot run the engine %s", choice->engine);
 	else
-		cli_error("device \"%s\" cannot be opened: %s", name, strerror(-error));
+		cli_error("device \"%s\" cannot be opened: %s", name, cli_reason(error));
 	return CLI_FAILED;
 }

@@ -104,7 +104,7 @@ static int evaluate(const struct eval_arguments *arguments, const struct fixar_c
 	if (!error)
 		error = fixar_agent_evaluate(agent, (uint32_t)arguments->episodes, arguments->seed, returns, &result);
 	if (error)
-		cli_error("the evaluation failed: %s", strerror(-error));
+		cli_error("the evaluation failed: %s", cli_reason(error));
 	else if (arguments->json)
 		print_json(arguments, info, &result, returns, &status);
 	else
@@ -127,7 +127,7 @@ static int run(const struct eval_arguments *arguments)
 		return CLI_FAILED;
 	}
 	if (error) {
-		cli_error("the checkpoint in %s cannot be used: %s", arguments->directory, strerror(-error));
+		cli_error("the checkpoint in %s cannot be used: %s", arguments->directory, cli_reason(error));
 		return CLI_FAILED;
 	}
 	error = fixar_env_find(info.environment, &env, message, sizeof(message));
@@ -141,7 +141,7 @@ static int run(const struct eval_arguments *arguments)
 		return code;
 	error = fixar_agent_load(device, &env, arguments->directory, 0, cli_log, NULL, &agent);
 	if (error)
-		cli_error("the checkpoint in %s cannot be used: %s", arguments->directory, strerror(-error));
+		cli_error("the checkpoint in %s cannot be used: %s", arguments->directory, cli_reason(error));
 	code = error ? CLI_FAILED : evaluate(arguments, &info, agent);
 	fixar_agent_destroy(agent);
 	fixar_device_close(device);

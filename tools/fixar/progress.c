@@ -62,6 +62,14 @@ static void measure(struct progress *progress, const struct fixar_agent_status *
 {
 	double passed = now - progress->window_start;
 
+	if (status->training_steps && !progress->window_training) {
+		/* The warm-up is over: its speed says nothing about what follows. */
+		progress->window_start = now;
+		progress->window_step = status->environment_steps;
+		progress->window_training = status->training_steps;
+		progress->steps_per_second = progress->training_per_second = NAN;
+		return;
+	}
 	if (passed < RATE_WINDOW && !isnan(progress->steps_per_second) && progress->steps_per_second > 0)
 		return;
 	if (passed <= 0)
@@ -75,10 +83,10 @@ static void measure(struct progress *progress, const struct fixar_agent_status *
 	progress->window_training = status->training_steps;
 }
 
-/* NAN during the warm-up and shortly after it: how fast training will be is not known yet. */
+/* NAN during the warm-up: how fast training will be is not known yet. */
 static double time_left(const struct progress *progress, const struct fixar_agent_status *status)
 {
-	if (progress->training_per_second < 0.95 * progress->steps_per_second)
+	if (!(progress->training_per_second > 0))
 		return NAN;
 	return (double)(progress->total_steps - status->environment_steps) / progress->steps_per_second;
 }

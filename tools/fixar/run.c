@@ -153,7 +153,7 @@ int run_lock(const char *directory)
 	while (flock(file, LOCK_EX | LOCK_NB)) {
 		int error = errno;
 
-		if (error != EWOULDBLOCK || cli_now() > until) {
+		if (error != EWOULDBLOCK || cli_now() > until || cli_interrupted()) {
 			close(file);
 			return error == EWOULDBLOCK ? -EBUSY : -error;
 		}

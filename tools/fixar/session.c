@@ -137,7 +137,7 @@ static int evaluate(struct session *session, uint64_t step)
 	values[COLUMN_EVALUATION_RETURN] = result.mean_return;
 	values[COLUMN_EVALUATION_DEVIATION] = result.std_return;
 	if (session->progress.style == PROGRESS_LINE || session->progress.style == PROGRESS_PLAIN) {
-			cli_note("Step %llu: mean return %.1f without exploration (%llu episodes).", (unsigned long long)step,
+			cli_note("Step %llu: mean return %.1f without exploration (episodes: %llu).", (unsigned long long)step,
 			 result.mean_return, (unsigned long long)session->settings->evaluation_episodes);
 	}
 	return add_row(session, step, values);
@@ -237,7 +237,7 @@ int session_run(struct fixar_agent *agent, const struct settings *settings, cons
 		metrics_close(session.metrics);
 	}
 	if (error && !session.failed)
-		cli_error("training stopped: %s", strerror(-error));
+		cli_error("training stopped: %s", cli_reason(error));
 	free(label);
 	if (error)
 		return CLI_FAILED;

@@ -278,9 +278,10 @@ static void say_end(const char *directory, const struct session_outcome *outcome
 			  cli_group(outcome->status.environment_steps, steps), directory);
 		return;
 	}
-	cli_note("Done: %s steps, %s episodes, mean return of the last ten %.1f.",
-		 cli_group(outcome->status.environment_steps, steps), cli_group(outcome->status.episodes, episodes),
-		 outcome->status.mean_return);
+	cli_note("Done: %s steps, %s episodes.", cli_group(outcome->status.environment_steps, steps),
+		 cli_group(outcome->status.episodes, episodes));
+	if (outcome->status.episodes)
+		cli_note("Mean return of the last ten: %.1f.", outcome->status.mean_return);
 	cli_note("  evaluate:  fixar eval %s\n  draw:      fixar plot %s\n  go on:     fixar train --resume --out %s --steps N",
 		 directory, directory, directory);
 }
@@ -316,9 +317,9 @@ static int make_agent(const struct settings *settings, struct fixar_device *devi
 	if (!error)
 		return CLI_OK;
 	if (resumed)
-		cli_error("the checkpoint in %s cannot be gone on from: %s", directory, strerror(-error));
+		cli_error("the checkpoint in %s cannot be gone on from: %s", directory, cli_reason(error));
 	else
-		cli_error("the agent cannot be made: %s", strerror(-error));
+		cli_error("the agent cannot be made: %s", cli_reason(error));
 	return CLI_FAILED;
 }
 
@@ -345,6 +346,8 @@ static int train(const struct train_arguments *arguments, const struct settings 
 		cli_error("%s", message[0] ? message : strerror(-error));
 		return error == -ENOENT ? CLI_USAGE : CLI_FAILED;
 	}
+	/* From here on: a run that is interrupted while it is being loaded ends in order, too. */
+	cli_catch_interrupts();
 	code = device_open(&arguments->device, settings->agent.precision, &device);
 	resumed = goes_on && run_has(directory, RUN_CHECKPOINT);
 	/* A new agent first: settings that it refuses leave no directory behind. One from a checkpoint needs the directory's lock. */
@@ -362,7 +365,6 @@ static int train(const struct train_arguments *arguments, const struct settings 
 		say_plan(settings, device, directory, resumed);
 		if (arguments->resume && !resumed)
 			cli_note("There is no checkpoint yet: starting at the beginning.");
-		cli_catch_interrupts();
 		code = session_run(agent, settings, directory, arguments->resume, choose_style(arguments->json), &outcome);
 	}
 	if (agent && code != CLI_FAILED) {
