@@ -13,6 +13,7 @@
 
 #include "bench_case.h"
 #include "commands.h"
+#include "device.h"
 #include "progress.h"
 
 #define MAX_LIST 16
@@ -82,7 +83,7 @@ static error_t parse_option(int key, char *text, struct argp_state *state)
 		arguments->thread_count = read_list(state, "threads", text, 1, 1024, MAX_LIST, arguments->threads);
 		return 0;
 	case KEY_ENGINE:
-		arguments->engine = text;
+		arguments->engine = device_engine(state, text);
 		return 0;
 	case KEY_HIDDEN:
 		arguments->shape.hidden_count =

@@ -6,6 +6,15 @@
 
 static const char *const engines[] = { "auto", "avx2", "neon", "scalar" };
 
+const char *device_engine(const struct argp_state *state, const char *text)
+{
+	for (size_t i = 0; i < sizeof(engines) / sizeof(engines[0]); i++)
+		if (!strcmp(engines[i], text))
+			return text;
+	argp_error(state, "engine is \"%s\"; expected auto, scalar, avx2 or neon", text);
+	return NULL;
+}
+
 error_t device_option(struct device_choice *choice, int key, char *text, struct argp_state *state)
 {
 	switch (key) {
@@ -13,14 +22,8 @@ error_t device_option(struct device_choice *choice, int key, char *text, struct 
 		choice->device = text;
 		return 0;
 	case DEVICE_KEY_ENGINE:
-		for (size_t i = 0; i < sizeof(engines) / sizeof(engines[0]); i++) {
-			if (!strcmp(engines[i], text)) {
-				choice->engine = text;
-				return 0;
-			}
-		}
-		argp_error(state, "engine is \"%s\"; expected auto, scalar, avx2 or neon", text);
-		return EINVAL;
+		choice->engine = device_engine(state, text);
+		return 0;
 	case DEVICE_KEY_THREADS:
 		choice->threads = (uint32_t)cli_option_u64(state, "threads", text, 1, 1024);
 		return 0;

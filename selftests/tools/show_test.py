@@ -1,0 +1,124 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""plot, info and bench: pictures that are pictures, answers that are JSON."""
+
+import json
+import xml.etree.ElementTree
+
+from tool import *
+
+tests = Tests()
+runs = [tests.folder / f"{precision}-{seed}" for precision in ("float32", "qat16") for seed in (0, 1)]
+for path in runs:
+    precision, seed = path.name.split("-")
+    fixar("train", "pendulum", *SMALL, "--steps", "1000", "--precision", precision, "--seed", seed, "--out", path)
+
+
+def png():
+    """A PNG of one run and of several."""
+    for number, chosen in enumerate(([runs[0]], runs)):
+        picture = tests.folder / f"{number}.png"
+        done = fixar("plot", *chosen, "-o", picture)
+        data = picture.read_bytes()
+        assert data[:8] == b"\x89PNG\r\n\x1a\n" and data[-8:-4] == b"IEND" and len(data) > 5000, len(data)
+        assert not done.stdout and not done.stderr, done
+
+
+def svg():
+    """An SVG is XML, and names the curves: seeds are gathered, precisions are not."""
+    picture = tests.folder / "all.svg"
+    fixar("plot", *runs, "-o", picture)
+    root = xml.etree.ElementTree.parse(picture).getroot()
+    assert root.tag.endswith("}svg"), root.tag
+    text = "\n".join(root.itertext())
+    says(text, r"float32 \(2 seeds\)", r"qat16 \(2 seeds\)", "environment steps", "pendulum")
+
+
+def folder_of_runs():
+    """A folder of runs stands for all of them."""
+    picture = tests.folder / "folder.svg"
+    fixar("plot", tests.folder, "-o", picture)
+    assert picture.read_bytes() == (tests.folder / "all.svg").read_bytes()
+
+
+def labels():
+    """What curves differ in, and nothing else, is in their labels."""
+    other = tests.folder / "other-batch"
+    fixar("train", "pendulum", *SMALL, "--batch", "8", "--steps", "600", "--precision", "qat16", "--out", other)
+    picture = tests.folder / "labels.svg"
+    fixar("plot", runs[2], other, "-o", picture)
+    text = "\n".join(xml.etree.ElementTree.parse(picture).getroot().itertext())
+    says(text, r"qat16, batch 16", r"qat16, batch 8")
+    assert "hidden" not in text, text
+    shutil.rmtree(other)
+
+
+def terminal():
+    """Without -o the curves are drawn as text."""
+    says(fixar("plot", *runs).stdout, "pendulum", "environment steps", r"\*\*\*", r"float32 \(2 seeds\)")
+
+
+def metrics():
+    """--metric draws any column; an unknown one is named with the known ones."""
+    says(fixar("plot", runs[0], "--metric", "critic_loss").stdout, "critic_loss|environment steps")
+    says(fixar("plot", runs[0], "--metric", "speed", code=2).stderr, '"speed"', "columns are: .*critic_loss")
+
+
+def plot_errors():
+    """What cannot be drawn is named."""
+    says(fixar("plot", code=2).stderr, "which runs")
+    says(fixar("plot", runs[0], "-o", "curves.pdf", code=2).stderr, "curves.pdf", ".png or .svg")
+    says(fixar("plot", runs[0], "-o", tests.folder / "no/such/a.png", code=1).stderr, "a.png", "No such file")
+    says(fixar("plot", tests.folder / "nowhere", code=1).stderr, "nowhere", "No such file")
+    (tests.folder / "empty").mkdir()
+    says(fixar("plot", tests.folder / "empty", code=1).stderr, "no run in .*empty")
+    (tests.folder / "empty").rmdir()
+    broken = tests.folder / "broken"
+    shutil.copytree(runs[0], broken)
+    (broken / "metrics.csv").write_text("step,return\n1,2,3\n")
+    says(fixar("plot", broken, code=1).stderr, "metrics.csv, line 2")
+    shutil.rmtree(broken)
+
+
+def info():
+    """info names version, engines, processors and environments, and says plainly that there are no cards."""
+    answer = json.loads(fixar("info", "--json").stdout)
+    assert "scalar" in answer["engines"] and answer["processors"] >= 1 and answer["cards"] == [], answer
+    pendulum = answer["environments"][0]
+    assert pendulum["name"] == "pendulum" and pendulum["observation_dim"] == 3 and pendulum["action_dim"] == 1, pendulum
+    says(fixar("info").stdout, r"^fixar \d", r"(?m)^engines .*\(chosen\)", r"(?m)^cards +none", "pendulum")
+
+
+def bench():
+    """bench --json has a row for each precision, batch and number of threads."""
+    answer = json.loads(fixar("bench", "--batch", "8,16", "--threads", "1,2", "--hidden", "16,16", "--shape", "3,1", "--rounds", "3",
+                              "--seconds", "0.01", "--json", "--quiet").stdout)
+    keys = {(row["precision"], row["batch"], row["threads"]) for row in answer["rows"]}
+    assert keys == {(p, b, t) for p in ("float32", "fixed32", "qat16") for b in (8, 16) for t in (1, 2)}, keys
+    for row in answer["rows"]:
+        assert 0 < row["slowest"] <= row["steps_per_second"] <= row["fastest"], row
+        assert abs(row["ips"] - row["batch"] * row["steps_per_second"]) < 1e-6 * row["ips"], row
+    assert {row["precision"] for row in answer["acting"]} == {"float32", "fixed32", "qat16"}, answer
+    assert all(row["batch"] == 1 and row["actions_per_second"] > 0 for row in answer["acting"]), answer
+
+
+def bench_text():
+    """bench prints a table, and refuses what it cannot measure."""
+    says(fixar("bench", "-p", "fixed32", "-b", "8", "--hidden", "8", "--rounds", "1", "--seconds", "0").stdout,
+         r"precision +batch +threads +steps/s", r"(?m)^fixed32 +8 +\d", "actions/s")
+    says(fixar("bench", "-p", "int8", code=2).stderr, '"int8"', "float32, fixed32 or qat16")
+    says(fixar("bench", "--shape", "17", code=2).stderr, '"17"', "17,6")
+    says(fixar("bench", "--engine", "sse9", code=2).stderr, "sse9")
+
+
+tests.run(png)
+tests.run(svg)
+tests.run(folder_of_runs)
+tests.run(labels)
+tests.run(terminal)
+tests.run(metrics)
+tests.run(plot_errors)
+tests.run(info)
+tests.run(bench)
+tests.run(bench_text)
+tests.finish()
