@@ -44,16 +44,40 @@ extern "C" {
  * - No ioctl returns -EAGAIN, because libdrm repeats a call on it for ever.
  */
 
-#define DRM_FIXAR_QUERY		0x00
-#define DRM_FIXAR_BO_CREATE	0x01
-#define DRM_FIXAR_BO_PREP	0x02
-#define DRM_FIXAR_BO_FINI	0x03
-#define DRM_FIXAR_CTX_CREATE	0x04
-#define DRM_FIXAR_CTX_DESTROY	0x05
-#define DRM_FIXAR_CTX_SET_MODE	0x06
-#define DRM_FIXAR_CTX_GET_MODE	0x07
-#define DRM_FIXAR_CTX_QUERY	0x08
-#define DRM_FIXAR_SUBMIT	0x09
+/**
+ * enum drm_fixar_ioctl_id - Numbers of the ioctls, from DRM_COMMAND_BASE.
+ */
+enum drm_fixar_ioctl_id {
+	/** @DRM_FIXAR_QUERY: Ask about the device. */
+	DRM_FIXAR_QUERY = 0x00,
+
+	/** @DRM_FIXAR_BO_CREATE: Make a buffer in host memory. */
+	DRM_FIXAR_BO_CREATE = 0x01,
+
+	/** @DRM_FIXAR_BO_PREP: The CPU takes a buffer. */
+	DRM_FIXAR_BO_PREP = 0x02,
+
+	/** @DRM_FIXAR_BO_FINI: The CPU gives a buffer back. */
+	DRM_FIXAR_BO_FINI = 0x03,
+
+	/** @DRM_FIXAR_CTX_CREATE: Make a context and its arena. */
+	DRM_FIXAR_CTX_CREATE = 0x04,
+
+	/** @DRM_FIXAR_CTX_DESTROY: End a context. */
+	DRM_FIXAR_CTX_DESTROY = 0x05,
+
+	/** @DRM_FIXAR_CTX_SET_MODE: Set a context's mode registers. */
+	DRM_FIXAR_CTX_SET_MODE = 0x06,
+
+	/** @DRM_FIXAR_CTX_GET_MODE: Get them. */
+	DRM_FIXAR_CTX_GET_MODE = 0x07,
+
+	/** @DRM_FIXAR_CTX_QUERY: Ask how a context is. */
+	DRM_FIXAR_CTX_QUERY = 0x08,
+
+	/** @DRM_FIXAR_SUBMIT: Hand over jobs. */
+	DRM_FIXAR_SUBMIT = 0x09,
+};
 
 /**
  * struct drm_fixar_array - An array of structs that may grow.
@@ -71,16 +95,25 @@ struct drm_fixar_array {
 
 /* ---- The device ---- */
 
-/** DRM_FIXAR_QUERY_DEVICE - struct drm_fixar_query_device; index 0. */
-#define DRM_FIXAR_QUERY_DEVICE		0
-/** DRM_FIXAR_QUERY_QUEUE - struct drm_fixar_query_queue; index DRM_FIXAR_QUERY_QUEUE_INDEX(). */
-#define DRM_FIXAR_QUERY_QUEUE		1
-/** DRM_FIXAR_QUERY_MEMORY - struct drm_fixar_query_memory; index 0. */
-#define DRM_FIXAR_QUERY_MEMORY		2
-/** DRM_FIXAR_QUERY_COUNTERS - struct drm_fixar_query_counters; index 0. */
-#define DRM_FIXAR_QUERY_COUNTERS	3
-/** DRM_FIXAR_QUERY_MODE - struct drm_fixar_mode as the card's registers hold it now; index 0. */
-#define DRM_FIXAR_QUERY_MODE		4
+/**
+ * enum drm_fixar_query_type - What is asked.
+ */
+enum drm_fixar_query_type {
+	/** @DRM_FIXAR_QUERY_DEVICE: struct drm_fixar_query_device; index 0. */
+	DRM_FIXAR_QUERY_DEVICE = 0,
+
+	/** @DRM_FIXAR_QUERY_QUEUE: struct drm_fixar_query_queue; index DRM_FIXAR_QUERY_QUEUE_INDEX(). */
+	DRM_FIXAR_QUERY_QUEUE = 1,
+
+	/** @DRM_FIXAR_QUERY_MEMORY: struct drm_fixar_query_memory; index 0. */
+	DRM_FIXAR_QUERY_MEMORY = 2,
+
+	/** @DRM_FIXAR_QUERY_COUNTERS: struct drm_fixar_query_counters; index 0. */
+	DRM_FIXAR_QUERY_COUNTERS = 3,
+
+	/** @DRM_FIXAR_QUERY_MODE: struct drm_fixar_mode as the card's registers hold it now; index 0. */
+	DRM_FIXAR_QUERY_MODE = 4,
+};
 
 /**
  * struct drm_fixar_query - Argument of DRM_IOCTL_FIXAR_QUERY: asks about the device.
@@ -110,20 +143,35 @@ struct drm_fixar_query {
 	__u64 data;
 };
 
-/** DRM_FIXAR_CAP_WINDOWS - The card confines the core to a context's arena; without it there is one context at a time. */
+/*
+ * Bits of drm_fixar_query_device.capabilities. WINDOWS: the card confines the core to a context's arena; without it there is one context
+ * at a time. SENSORS: the card has a management controller, whose values are in hwmon. ECC: card memory detects errors.
+ */
 #define DRM_FIXAR_CAP_WINDOWS		(1ULL << 0)
-/** DRM_FIXAR_CAP_SENSORS - The card has a management controller; its values are in hwmon. */
 #define DRM_FIXAR_CAP_SENSORS		(1ULL << 1)
-/** DRM_FIXAR_CAP_ECC - Card memory detects errors. */
 #define DRM_FIXAR_CAP_ECC		(1ULL << 2)
 
-/** DRM_FIXAR_DEVICE_OK - Jobs run. */
-#define DRM_FIXAR_DEVICE_OK		0
-/** DRM_FIXAR_DEVICE_RECOVERING - Jobs are accepted and wait until the card was reset. */
-#define DRM_FIXAR_DEVICE_RECOVERING	1
+/**
+ * enum drm_fixar_device_state - How the card is. A card that is gone answers -ENODEV.
+ */
+enum drm_fixar_device_state {
+	/** @DRM_FIXAR_DEVICE_OK: Jobs run. */
+	DRM_FIXAR_DEVICE_OK = 0,
 
-#define DRM_FIXAR_IRQ_MSIX		1
-#define DRM_FIXAR_IRQ_MSI		2
+	/** @DRM_FIXAR_DEVICE_RECOVERING: Jobs are accepted and wait until the card was reset. */
+	DRM_FIXAR_DEVICE_RECOVERING = 1,
+};
+
+/**
+ * enum drm_fixar_irq_mode - How the card interrupts.
+ */
+enum drm_fixar_irq_mode {
+	/** @DRM_FIXAR_IRQ_MSIX: MSI-X. */
+	DRM_FIXAR_IRQ_MSIX = 1,
+
+	/** @DRM_FIXAR_IRQ_MSI: MSI. */
+	DRM_FIXAR_IRQ_MSI = 2,
+};
 
 /**
  * struct drm_fixar_query_device - What the card is. Constant while the node is open, but for @state and @mem_epoch.
@@ -205,14 +253,21 @@ struct drm_fixar_query_device {
 	__u32 pad;
 };
 
-/** DRM_FIXAR_QUEUE_H2C - Copies from host to card. */
-#define DRM_FIXAR_QUEUE_H2C		0
-/** DRM_FIXAR_QUEUE_C2H - Copies from card to host. */
-#define DRM_FIXAR_QUEUE_C2H		1
-/** DRM_FIXAR_QUEUE_CORE - Operations of the core. */
-#define DRM_FIXAR_QUEUE_CORE		2
+/**
+ * enum drm_fixar_queue - Queues of the card.
+ */
+enum drm_fixar_queue {
+	/** @DRM_FIXAR_QUEUE_H2C: Copies from host to card. */
+	DRM_FIXAR_QUEUE_H2C = 0,
 
-/** DRM_FIXAR_CHANNEL_ALL - In an index: the sum of a queue's channels. */
+	/** @DRM_FIXAR_QUEUE_C2H: Copies from card to host. */
+	DRM_FIXAR_QUEUE_C2H = 1,
+
+	/** @DRM_FIXAR_QUEUE_CORE: Operations of the core. */
+	DRM_FIXAR_QUEUE_CORE = 2,
+};
+
+/* In an index: one channel of a queue, or the sum of them. */
 #define DRM_FIXAR_CHANNEL_ALL		0xff
 #define DRM_FIXAR_QUERY_QUEUE_INDEX(queue, channel)	((__u32)(queue) | (__u32)(channel) << 8)
 
@@ -312,9 +367,8 @@ struct drm_fixar_bo_create {
 	__u64 mmap_offset;
 };
 
-/** DRM_FIXAR_BO_READ - The CPU reads. */
+/* What the CPU does with a buffer. */
 #define DRM_FIXAR_BO_READ		(1 << 0)
-/** DRM_FIXAR_BO_WRITE - The CPU writes. */
 #define DRM_FIXAR_BO_WRITE		(1 << 1)
 
 /**
@@ -390,22 +444,47 @@ struct drm_fixar_ctx_destroy {
 	__u32 pad;
 };
 
-/** DRM_FIXAR_PRECISION_FULL - Operands are the 32-bit masters. */
-#define DRM_FIXAR_PRECISION_FULL	0
-/** DRM_FIXAR_PRECISION_QUANTIZED - Operands go through the quantizers in the arena. */
-#define DRM_FIXAR_PRECISION_QUANTIZED	1
+/**
+ * enum drm_fixar_precision - Values of drm_fixar_mode.precision.
+ */
+enum drm_fixar_precision {
+	/** @DRM_FIXAR_PRECISION_FULL: Operands are the 32-bit masters. */
+	DRM_FIXAR_PRECISION_FULL = 0,
 
-/** DRM_FIXAR_QUANTIZATION_OBSERVE - Training keeps the ranges of activations and gradients in the arena. */
+	/** @DRM_FIXAR_PRECISION_QUANTIZED: Operands go through the quantizers in the arena. */
+	DRM_FIXAR_PRECISION_QUANTIZED = 1,
+};
+
+/* drm_fixar_mode.quantization: training keeps the ranges of activations and gradients in the arena. */
 #define DRM_FIXAR_QUANTIZATION_OBSERVE	(1 << 0)
 
-/** DRM_FIXAR_PARALLELISM_AUTO - For each product the faster one. Parallelism changes no bit of any result. */
-#define DRM_FIXAR_PARALLELISM_AUTO	0
-#define DRM_FIXAR_PARALLELISM_LAYER	1
-#define DRM_FIXAR_PARALLELISM_BATCH	2
+/**
+ * enum drm_fixar_parallelism - Values of drm_fixar_mode.parallelism. It changes no bit of any result.
+ */
+enum drm_fixar_parallelism {
+	/** @DRM_FIXAR_PARALLELISM_AUTO: For each product the faster one. */
+	DRM_FIXAR_PARALLELISM_AUTO = 0,
 
-#define DRM_FIXAR_NOISE_NONE		0
-#define DRM_FIXAR_NOISE_GAUSSIAN	1
-#define DRM_FIXAR_NOISE_OU		2
+	/** @DRM_FIXAR_PARALLELISM_LAYER: Intra-layer: one sample after the other. */
+	DRM_FIXAR_PARALLELISM_LAYER = 1,
+
+	/** @DRM_FIXAR_PARALLELISM_BATCH: Intra-batch: samples side by side. */
+	DRM_FIXAR_PARALLELISM_BATCH = 2,
+};
+
+/**
+ * enum drm_fixar_noise - Values of drm_fixar_mode.noise.
+ */
+enum drm_fixar_noise {
+	/** @DRM_FIXAR_NOISE_NONE: None. */
+	DRM_FIXAR_NOISE_NONE = 0,
+
+	/** @DRM_FIXAR_NOISE_GAUSSIAN: Independent, of deviation sigma. */
+	DRM_FIXAR_NOISE_GAUSSIAN = 1,
+
+	/** @DRM_FIXAR_NOISE_OU: Ornstein-Uhlenbeck, of sigma and theta. */
+	DRM_FIXAR_NOISE_OU = 2,
+};
 
 /**
  * struct drm_fixar_mode - The mode registers, all of them. "Fraction f": the integer stands for itself / 2^f.
@@ -460,23 +539,42 @@ struct drm_fixar_ctx_mode {
 	struct drm_fixar_mode mode;
 };
 
-/** DRM_FIXAR_CTX_OK - Jobs run. */
-#define DRM_FIXAR_CTX_OK		0
-/** DRM_FIXAR_CTX_FAULTED - A job failed; the agent's state is undefined. The context can only be destroyed. */
-#define DRM_FIXAR_CTX_FAULTED		1
-/** DRM_FIXAR_CTX_LOST - Card memory lost its contents. The context can only be destroyed. */
-#define DRM_FIXAR_CTX_LOST		2
+/**
+ * enum drm_fixar_ctx_state - How a context is.
+ */
+enum drm_fixar_ctx_state {
+	/** @DRM_FIXAR_CTX_OK: Jobs run. */
+	DRM_FIXAR_CTX_OK = 0,
 
-/** DRM_FIXAR_FAULT_CORE - The core refused an operation or failed in it: @core_error says why. */
-#define DRM_FIXAR_FAULT_CORE		1
-/** DRM_FIXAR_FAULT_TIMEOUT - An operation or a copy made no progress. */
-#define DRM_FIXAR_FAULT_TIMEOUT		2
-/** DRM_FIXAR_FAULT_RESET - The card was reset for another reason while an operation of this context ran. */
-#define DRM_FIXAR_FAULT_RESET		3
-/** DRM_FIXAR_FAULT_COPY - A copy failed: @dma_status says why. */
-#define DRM_FIXAR_FAULT_COPY		4
-/** DRM_FIXAR_FAULT_MEMORY - Card memory lost its contents (with DRM_FIXAR_CTX_LOST). */
-#define DRM_FIXAR_FAULT_MEMORY		5
+	/** @DRM_FIXAR_CTX_FAULTED: A job failed; the agent's state is undefined. The context can only be destroyed. */
+	DRM_FIXAR_CTX_FAULTED = 1,
+
+	/** @DRM_FIXAR_CTX_LOST: Card memory lost its contents. The context can only be destroyed. */
+	DRM_FIXAR_CTX_LOST = 2,
+};
+
+/**
+ * enum drm_fixar_fault - Why a context is faulted or lost.
+ */
+enum drm_fixar_fault {
+	/** @DRM_FIXAR_FAULT_NONE: It is not. */
+	DRM_FIXAR_FAULT_NONE = 0,
+
+	/** @DRM_FIXAR_FAULT_CORE: The core refused an operation or failed in it: core_error says why. */
+	DRM_FIXAR_FAULT_CORE = 1,
+
+	/** @DRM_FIXAR_FAULT_TIMEOUT: An operation or a copy made no progress. */
+	DRM_FIXAR_FAULT_TIMEOUT = 2,
+
+	/** @DRM_FIXAR_FAULT_RESET: The card was reset for another reason while an operation of this context ran. */
+	DRM_FIXAR_FAULT_RESET = 3,
+
+	/** @DRM_FIXAR_FAULT_COPY: A copy failed: dma_status says why. */
+	DRM_FIXAR_FAULT_COPY = 4,
+
+	/** @DRM_FIXAR_FAULT_MEMORY: Card memory lost its contents (with DRM_FIXAR_CTX_LOST). */
+	DRM_FIXAR_FAULT_MEMORY = 5,
+};
 
 /**
  * struct drm_fixar_ctx_query - Argument of DRM_IOCTL_FIXAR_CTX_QUERY: how a context is.
@@ -521,7 +619,7 @@ struct drm_fixar_ctx_query {
 
 /* ---- Jobs ---- */
 
-/** DRM_FIXAR_SYNC_TIMELINE - A point of a timeline; without it a binary synchronization object. */
+/* A point of a timeline; without it a binary synchronization object. */
 #define DRM_FIXAR_SYNC_TIMELINE		(1 << 0)
 
 /**
@@ -561,20 +659,31 @@ struct drm_fixar_copy {
 	__u64 size;
 };
 
-/** DRM_FIXAR_OP_NOP - Nothing; in order with the others. All other fields 0. */
-#define DRM_FIXAR_OP_NOP		1
-/** DRM_FIXAR_OP_ACT - @count observations at @input to actions at @output. */
-#define DRM_FIXAR_OP_ACT		2
-/** DRM_FIXAR_OP_TRAIN - One training step on a batch of @count samples at @input, both soft updates included. */
-#define DRM_FIXAR_OP_TRAIN		3
-/** DRM_FIXAR_OP_READ_RANGES - Completes the ranges in the arena by those of the weights. */
-#define DRM_FIXAR_OP_READ_RANGES	4
-/** DRM_FIXAR_OP_RELOAD - Header or state of the arena were written by a copy: to be in front of the next operation after that. */
-#define DRM_FIXAR_OP_RELOAD		5
+/**
+ * enum drm_fixar_op - Operations of the core.
+ */
+enum drm_fixar_op {
+	/** @DRM_FIXAR_OP_NOP: Nothing; in order with the others. */
+	DRM_FIXAR_OP_NOP = 1,
 
-/** DRM_FIXAR_OP_EXPLORE - ACT: with exploration noise; its state advances, saturations count. */
+	/** @DRM_FIXAR_OP_ACT: Observations at input to actions at output. */
+	DRM_FIXAR_OP_ACT = 2,
+
+	/** @DRM_FIXAR_OP_TRAIN: One training step on the batch at input, both soft updates included. */
+	DRM_FIXAR_OP_TRAIN = 3,
+
+	/** @DRM_FIXAR_OP_READ_RANGES: Completes the ranges in the arena by those of the weights. */
+	DRM_FIXAR_OP_READ_RANGES = 4,
+
+	/** @DRM_FIXAR_OP_RELOAD: Header or state of the arena were written by a copy: to stand before the next other operation. */
+	DRM_FIXAR_OP_RELOAD = 5,
+};
+
+/*
+ * Flags of ACT. EXPLORE: with exploration noise; its state advances, saturations count. RESET_NOISE: an episode starts, the state of
+ * the noise is set to 0 first.
+ */
 #define DRM_FIXAR_OP_EXPLORE		(1 << 0)
-/** DRM_FIXAR_OP_RESET_NOISE - ACT: an episode starts. */
 #define DRM_FIXAR_OP_RESET_NOISE	(1 << 1)
 
 /**
@@ -607,10 +716,10 @@ struct drm_fixar_operation {
 	__u64 statistics;
 };
 
-/** DRM_FIXAR_JOB_CHANNEL - @channel names a DMA channel; without it the driver chooses. */
+/* drm_fixar_job.channel names a DMA channel; without it the driver chooses. */
 #define DRM_FIXAR_JOB_CHANNEL		(1 << 0)
 
-/** DRM_FIXAR_MAX_JOBS - Of one submission: bits of @depends. Other limits are in struct drm_fixar_query_device. */
+/* Of one submission: the bits of drm_fixar_job.depends. Other limits are in struct drm_fixar_query_device. */
 #define DRM_FIXAR_MAX_JOBS		64
 
 /**
