@@ -2,10 +2,9 @@
 /* Passes through a network, and how their work is split between threads. */
 #include "float32/network.h"
 
-/* Elements that one thread should at least get: below this, waking others costs more than it saves. */
-#define ELEMENT_GRAIN 4096
-/* Likewise multiply-accumulates of a product. */
-#define PRODUCT_GRAIN 65536
+/* Rough speeds, to tell what is worth sharing between threads: multiply-accumulates and updates in a nanosecond. */
+#define PRODUCT_SPEED 16
+#define UPDATE_SPEED 1
 
 /* [*from, *to) = the part'th of `parts` shares of n items, each share a multiple of `grain` but for the last. */
 static void share(size_t n, size_t grain, unsigned part, unsigned parts, size_t *from, size_t *to)
@@ -20,17 +19,9 @@ static void share(size_t n, size_t grain, unsigned part, unsigned parts, size_t 
 		*to = n;
 }
 
-static void run(const struct f32_context *context, pe_pool_work work, void *user, int alone)
+static size_t nanoseconds(const struct f32_product *product)
 {
-	if (alone)
-		work(user, 0, 1);
-	else
-		pe_pool_run(context->pool, work, user);
-}
-
-static size_t product_size(const struct f32_product *product)
-{
-	return product->rows * product->columns * product->depth;
+	return product->rows * product->columns * product->depth / PRODUCT_SPEED;
 }
 
 /* By panels, so that none is packed twice, unless there are too few of them to be shared fairly. */
@@ -82,7 +73,7 @@ void f32_forward(const struct f32_context *context, struct f32_network *network,
 			},
 		};
 
-		run(context, forward_part, &work, product_size(&work.product) < PRODUCT_GRAIN);
+		pe_pool_share(context->pool, nanoseconds(&work.product), forward_part, &work);
 	}
 }
 
@@ -153,11 +144,11 @@ void f32_backward(const struct f32_context *context, struct f32_network *network
 			},
 			.bias_gradient = network->gradient + layer->bias,
 		};
-		const size_t size = (work.with_input ? product_size(&work.input) : 0) +
-				    (parameters ? product_size(&work.weight) : 0);
+		const size_t cost =
+			(work.with_input ? nanoseconds(&work.input) : 0) + (parameters ? nanoseconds(&work.weight) : 0);
 
-		if (size)
-			run(context, backward_part, &work, size < PRODUCT_GRAIN);
+		if (work.with_input || parameters)
+			pe_pool_share(context->pool, cost, backward_part, &work);
 	}
 }
 
@@ -183,7 +174,7 @@ void f32_adam_update(const struct f32_context *context, struct f32_network *netw
 {
 	struct update_work work = { .context = context, .network = network, .constants = constants };
 
-	run(context, adam_part, &work, network->size < ELEMENT_GRAIN);
+	pe_pool_share(context->pool, network->size / UPDATE_SPEED, adam_part, &work);
 }
 
 static void soft_update_part(void *user, unsigned part, unsigned parts)
@@ -200,5 +191,5 @@ void f32_soft_update(const struct f32_context *context, struct f32_network *netw
 {
 	struct update_work work = { .context = context, .network = network, .tau = tau };
 
-	run(context, soft_update_part, &work, network->size < ELEMENT_GRAIN);
+	pe_pool_share(context->pool, network->size / UPDATE_SPEED, soft_update_part, &work);
 }

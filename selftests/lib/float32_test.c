@@ -125,6 +125,8 @@ static void make_agent(struct owned_agent *owned, const struct step_config *conf
 		fputs("no agent\n", stderr);
 		abort();
 	}
+	/* Whatever it costs. */
+	pe_pool_set_least(owned->pool, 0);
 }
 
 static void free_agent(struct owned_agent *owned)
@@ -636,7 +638,7 @@ static void test_engines_close(const struct f32_engine *engine)
 
 static void test_threads(const struct f32_engine *engine, uint32_t steps)
 {
-	/* The paper's widths, so that every kind of product is large enough to be shared. */
+	/* The paper's widths. */
 	const struct step_config config = make_config(17, 6, 400, 300, 64);
 	struct owned_agent one;
 
