@@ -40,7 +40,8 @@ static int take_device(struct fixar_agent *agent, struct fixar_device *device)
 	}
 	agent->device = device;
 	if (!device->is_float32 != !is_float32) {
-		log_line(&agent->log, FIXAR_LOG_ERROR, "precision: %s cannot run on the device \"%s\", which was opened for %s",
+		log_line(&agent->log, FIXAR_LOG_ERROR,
+			 "precision: %s cannot run on the device \"%s\", which was opened for %s",
 			 fixar_precision_name(agent->options.precision), device->description,
 			 device->is_float32 ? "float32" : "fixed point");
 		return -EINVAL;
@@ -136,7 +137,8 @@ int fixar_agent_train(struct fixar_agent *agent, uint64_t steps, fixar_progress_
 	int result = 0;
 
 	if (agent->for_acting_only) {
-		log_line(&agent->log, FIXAR_LOG_ERROR, "this agent was loaded without `resume`: it has no replay memory to train from");
+		log_line(&agent->log, FIXAR_LOG_ERROR,
+			 "this agent was loaded without `resume`: it has no replay memory to train from");
 		return -EPERM;
 	}
 	while (!result && agent->ddpg->record.environment_steps < steps) {

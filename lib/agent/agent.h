@@ -13,15 +13,15 @@
 #define AGENT_ENV_NAME_MAX (sizeof(((struct fixar_checkpoint_info *)0)->environment) - 1)
 
 struct fixar_agent {
-	struct fixar_agent_options options;	/* checked, with nothing left to default */
-	struct fixar_layer_bits *bits;		/* options.bits, owned */
+	struct fixar_agent_options options; /* checked, with nothing left to default */
+	struct fixar_layer_bits *bits;	    /* options.bits, owned */
 	struct log_sink log;
 	struct fixar_env env;
 	struct fixar_device *device;
 	int owns_device;
-	int for_acting_only;			/* loaded without its replay memory */
+	int for_acting_only; /* loaded without its replay memory */
 	struct step_config config;
-	struct device_agent *state;		/* of the device */
+	struct device_agent *state; /* of the device */
 	struct ddpg *ddpg;
 };
 
@@ -34,8 +34,8 @@ int agent_check_env(const struct fixar_env *env, const struct log_sink *log);
 int agent_options_take(const struct fixar_agent_options *given, struct fixar_agent_options *options);
 
 /*
- * Fills in what depends on the environment or on other options, checks everything, and makes the device's configuration of it.
- * 0, or -EINVAL: the log says which option, its value, and what was expected.
+ * Fills in what depends on the environment or on other options, checks everything, and makes the device's configuration
+ * of it. 0, or -EINVAL: the log says which option, its value, and what was expected.
  */
 int agent_options_resolve(struct fixar_agent_options *options, const struct fixar_env_spec *spec,
 			  struct step_config *config);
@@ -43,6 +43,7 @@ int agent_options_resolve(struct fixar_agent_options *options, const struct fixa
 /* lib/agent/agent.c */
 
 /* Reads the state of the device's agent into a new block, for the caller to free: 0 or a negative errno value. */
-int agent_read_state(struct fixar_agent *agent, const struct step_tensor **tensors, size_t *count, unsigned char **state);
+int agent_read_state(struct fixar_agent *agent, const struct step_tensor **tensors, size_t *count,
+		     unsigned char **state);
 
 #endif /* FIXAR_LIB_AGENT_AGENT_H */

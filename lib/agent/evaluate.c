@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 /*
- * Evaluation: episodes without exploration in an instance of the environment of their own. The start states come from streams
- * that training never draws from, and acting without exploration changes nothing on the device, so that a run with
- * evaluations and one without are the same to the bit.
+ * Evaluation: episodes without exploration in an instance of the environment of their own. The start states come from
+ * streams that training never draws from, and acting without exploration changes nothing on the device, so that a run
+ * with evaluations and one without are the same to the bit.
  */
 #include <errno.h>
 #include <math.h>
@@ -49,8 +49,8 @@ static int run_episode(struct evaluation *evaluation, uint64_t episode, double *
 		if (error)
 			return complain(evaluation, "step()", error);
 		if (!isfinite(reward)) {
-			log_line(&evaluation->agent->log, FIXAR_LOG_ERROR, "environment %s, evaluation: the reward is %g",
-				 env->spec->name, reward);
+			log_line(&evaluation->agent->log, FIXAR_LOG_ERROR,
+				 "environment %s, evaluation: the reward is %g", env->spec->name, reward);
 			return -EDOM;
 		}
 		*sum += reward;

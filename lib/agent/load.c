@@ -82,8 +82,8 @@ static int check_environment(struct source *source, const struct fixar_env *env)
 			      " actions; %s has %u and %u",
 			      name, observation_dim, action_dim, spec->name, spec->observation_dim, spec->action_dim);
 	if (strcmp(name, spec->name))
-		log_line(&source->log, FIXAR_LOG_WARNING, "%s: made for environment %s, used with %s", source->directory,
-			 name, spec->name);
+		log_line(&source->log, FIXAR_LOG_WARNING, "%s: made for environment %s, used with %s",
+			 source->directory, name, spec->name);
 	return 0;
 }
 
@@ -116,8 +116,8 @@ static int read_device(struct source *source, struct fixar_agent *agent)
 	if (error)
 		return error;
 	if (schema != STEP_SCHEMA)
-		return refuse(source, -EPROTONOSUPPORT, "schema %" PRIu64 " of the device's state; this library knows %d",
-			      schema, STEP_SCHEMA);
+		return refuse(source, -EPROTONOSUPPORT,
+			      "schema %" PRIu64 " of the device's state; this library knows %d", schema, STEP_SCHEMA);
 	/* Read first, so that the gaps between tensors are what they were. */
 	error = agent_read_state(agent, &tensors, &count, &state);
 	if (error)
@@ -188,7 +188,8 @@ static int resume_episode(struct source *source, struct ddpg *ddpg)
 	if (entry->dim_count != 1 || entry->dim[0] != size)
 		return refuse(source, -EINVAL, "%" PRIu64 " bytes of state of environment %s, which here has %" PRIu64,
 			      entry->bytes, env->spec->name, size);
-	error = read_tensor(source, "run.observation", CHECKPOINT_F32, env->spec->observation_dim, 0, ddpg->observation);
+	error = read_tensor(source, "run.observation", CHECKPOINT_F32, env->spec->observation_dim, 0,
+			    ddpg->observation);
 	if (error)
 		return error;
 	state = malloc(size + 1);
@@ -198,7 +199,8 @@ static int resume_episode(struct source *source, struct ddpg *ddpg)
 	if (!error) {
 		error = env->ops->restore(ddpg->instance, state);
 		if (error)
-			refuse(source, error, "environment %s: restore() failed: %s", env->spec->name, log_errno(error));
+			refuse(source, error, "environment %s: restore() failed: %s", env->spec->name,
+			       log_errno(error));
 	}
 	free(state);
 	return error;

@@ -14,7 +14,7 @@
 #define MAX_HEADROOM 8
 #define MAX_REWARD_SCALE 64
 #define MAX_SIGMA 16.0
-#define MAX_REPLAY UINT32_MAX	/* a draw is one 32-bit word */
+#define MAX_REPLAY UINT32_MAX /* a draw is one 32-bit word */
 #define SIGMA_GAUSSIAN 0.1
 #define SIGMA_OU 0.2
 
@@ -61,14 +61,16 @@ static int check_callbacks(const struct fixar_env *env, const struct log_sink *l
 	int optional;
 
 	if (ops->size < sizeof(*ops) || !ops->create || !ops->destroy || !ops->reset || !ops->step) {
-		log_line(log, FIXAR_LOG_ERROR, "environment %s: create, destroy, reset or step is missing, or ops.size is wrong",
+		log_line(log, FIXAR_LOG_ERROR,
+			 "environment %s: create, destroy, reset or step is missing, or ops.size is wrong",
 			 env->spec->name);
 		return -EINVAL;
 	}
 	optional = !!ops->state_size + !!ops->save + !!ops->restore;
 	if (optional && optional != 3) {
-		log_line(log, FIXAR_LOG_ERROR, "environment %s: state_size, save and restore go together; %d of 3 are there",
-			 env->spec->name, optional);
+		log_line(log, FIXAR_LOG_ERROR,
+			 "environment %s: state_size, save and restore go together; %d of 3 are there", env->spec->name,
+			 optional);
 		return -EINVAL;
 	}
 	return 0;

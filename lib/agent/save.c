@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
- * Saving an agent: everything that the bits of the rest of the run depend on, and nothing else. Neither time nor host, engine, threads
- * nor device are in a checkpoint, so that the same run gives the same bytes everywhere.
+ * Saving an agent: everything that the bits of the rest of the run depend on, and nothing else. Neither time nor host
+ * nor engine, threads or device are in a checkpoint, so that the same run gives the same bytes everywhere.
  *
  *	"actor.0.weight" ...		the device's state, tensor by tensor
  *	"run.*"				the record of the run (lib/ddpg/record.h) and the present observation
@@ -23,7 +23,7 @@
 #include "checkpoint/checkpoint.h"
 #include "ddpg/replay.h"
 
-#define MORE_TENSORS (STORED_RECORD_TENSORS + 7)	/* besides those of the device */
+#define MORE_TENSORS (STORED_RECORD_TENSORS + 7) /* besides those of the device */
 
 /* What is collected for one checkpoint. */
 struct collection {

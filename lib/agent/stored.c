@@ -18,7 +18,7 @@ enum kind {
 	KIND_REAL,
 	KIND_PRECISION,
 	KIND_NOISE,
-	KIND_HIDDEN	/* hidden_count and hidden[] */
+	KIND_HIDDEN /* hidden_count and hidden[] */
 };
 
 struct field {
@@ -27,6 +27,8 @@ struct field {
 	size_t offset;
 };
 
+/* A field is a line. */
+/* clang-format off */
 #define OPTION(member, kind) { "options." #member, kind, offsetof(struct fixar_agent_options, member) }
 #define RECORD(member, kind) { "run." #member, kind, offsetof(struct ddpg_record, member) }
 
@@ -69,6 +71,7 @@ static const struct field record_fields[] = {
 	RECORD(last_episode_steps, KIND_U64),
 	RECORD(input_saturations, KIND_U64),
 };
+/* clang-format on */
 
 static const char *const noise_name[] = {
 	[FIXAR_NOISE_GAUSSIAN] = "gaussian",

@@ -11,9 +11,9 @@
 
 /* Buffers of one step; nothing in them outlives it. */
 struct ddpg_scratch {
-	double *observation, *action;		/* as the environment sees them */
+	double *observation, *action; /* as the environment sees them */
 	float *next_observation;
-	int32_t *act_observation, *act_action;	/* as the device sees them */
+	int32_t *act_observation, *act_action; /* as the device sees them */
 	uint64_t *slots;
 	struct replay_batch stored;
 	int32_t *batch_observation, *batch_reward, *batch_next_observation;
@@ -69,8 +69,8 @@ static struct ddpg_scratch *scratch_create(size_t observation_dim, size_t action
 	if (scratch->observation && scratch->action && scratch->next_observation && scratch->act_observation &&
 	    scratch->act_action && scratch->slots && scratch->stored.observation && scratch->stored.action &&
 	    scratch->stored.reward && scratch->stored.next_observation && scratch->stored.terminal &&
-	    scratch->batch_observation && scratch->batch_reward && scratch->batch_next_observation &&
-	    scratch->ranges && scratch->quantizers)
+	    scratch->batch_observation && scratch->batch_reward && scratch->batch_next_observation && scratch->ranges &&
+	    scratch->quantizers)
 		return scratch;
 	scratch_destroy(scratch);
 	return NULL;
@@ -168,8 +168,9 @@ static int take_observation(struct ddpg *ddpg, const double *values, float *obse
 
 		if (error) {
 			log_line(&ddpg->log, FIXAR_LOG_ERROR,
-				 "environment %s, step %llu: component %u of the observation is %g", ddpg->env.spec->name,
-				 (unsigned long long)ddpg->record.environment_steps, i, values[i]);
+				 "environment %s, step %llu: component %u of the observation is %g",
+				 ddpg->env.spec->name, (unsigned long long)ddpg->record.environment_steps, i,
+				 values[i]);
 			return error;
 		}
 	}
@@ -296,8 +297,8 @@ static int train_once(struct ddpg *ddpg, struct fixar_progress *progress)
 	int error;
 
 	for (uint32_t b = 0; b < batch; b += 4) {
-		const struct fx_random_block block = fx_random_philox(ddpg->options->seed, FX_RANDOM_REPLAY,
-								      record->training_steps, b / 4);
+		const struct fx_random_block block =
+			fx_random_philox(ddpg->options->seed, FX_RANDOM_REPLAY, record->training_steps, b / 4);
 
 		for (uint32_t i = b; i < batch && i < b + 4; i++)
 			scratch->slots[i] = fx_random_below(block.word[i % 4], (uint32_t)count);
@@ -324,7 +325,8 @@ static int train_once(struct ddpg *ddpg, struct fixar_progress *progress)
 	progress->critic_loss = statistics.critic_loss;
 	progress->mean_q = statistics.mean_q;
 	if (!isfinite(statistics.critic_loss) || !isfinite(statistics.mean_q)) {
-		log_line(&ddpg->log, FIXAR_LOG_ERROR, "training step %llu: the critic's loss is %g, its mean Q %g: diverged",
+		log_line(&ddpg->log, FIXAR_LOG_ERROR,
+			 "training step %llu: the critic's loss is %g, its mean Q %g: diverged",
 			 (unsigned long long)record->training_steps, statistics.critic_loss, statistics.mean_q);
 		return -EDOM;
 	}
@@ -349,7 +351,7 @@ static void log_quantizers(const struct ddpg *ddpg)
 	}
 }
 
-/* Ranges, policy, quantizers, mode: in this order, so that the device never computes with a table that is not there yet. */
+/* Ranges, policy, quantizers, mode: in this order, so that the device never computes with a table to come. */
 static int consult_policy(struct ddpg *ddpg, struct fixar_progress *progress)
 {
 	struct ddpg_record *record = &ddpg->record;
@@ -386,7 +388,8 @@ static int consult_policy(struct ddpg *ddpg, struct fixar_progress *progress)
 	if (error)
 		return error;
 	progress->switched = 1;
-	log_line(&ddpg->log, FIXAR_LOG_INFO, "environment step %llu: operands are quantized from here on (policy \"%s\")",
+	log_line(&ddpg->log, FIXAR_LOG_INFO,
+		 "environment step %llu: operands are quantized from here on (policy \"%s\")",
 		 (unsigned long long)record->environment_steps, ddpg->policy->ops->name);
 	log_quantizers(ddpg);
 	return 0;

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The training loop of DDPG, one environment step at a time. It owns the environment's instance, the replay memory, the statistics of
- * observations and the record of the run; the networks and the noise are the device's. Which device that is, it can't tell.
+ * The training loop of DDPG, one environment step at a time. It owns the environment's instance, the replay memory, the
+ * statistics of observations and the record of the run; the networks and the noise are the device's. Which device that
+ * is, it can't tell.
  *
- * All that the loop remembers between two steps lies in struct ddpg, so that a checkpoint can hold it (lib/agent/save.c): `record`,
- * `observation`, the normalizer, the replay memory, the policy's memory, the environment's state.
+ * All that the loop remembers between two steps lies in struct ddpg, so that a checkpoint can hold it
+ * (lib/agent/save.c): `record`, `observation`, the normalizer, the replay memory, the policy's memory, the
+ * environment's state.
  */
 #ifndef FIXAR_LIB_DDPG_DDPG_H
 #define FIXAR_LIB_DDPG_DDPG_H
@@ -20,25 +22,26 @@
 
 struct ddpg {
 	struct fixar_env env;
-	void *instance;				/* of the environment */
-	const struct fixar_agent_options *options;	/* checked, with nothing left to default */
+	void *instance;				   /* of the environment */
+	const struct fixar_agent_options *options; /* checked, with nothing left to default */
 	struct log_sink log;
 	struct device_agent *device;
 	struct step_mode mode;
 	struct replay *replay;
-	struct normalizer *normalizer;		/* NULL: observations as they are */
-	struct qat_policy *policy;		/* NULL: the operands stay as they are */
+	struct normalizer *normalizer; /* NULL: observations as they are */
+	struct qat_policy *policy;     /* NULL: the operands stay as they are */
 	struct qat_shape shape;
 
 	struct ddpg_record record;
-	float *observation;			/* the present one, while an episode runs */
+	float *observation; /* the present one, while an episode runs */
 
 	struct ddpg_scratch *scratch;
 };
 
 /*
- * Makes the loop of a new agent. `options` and `device` are borrowed, `policy` is taken over even on failure. `batch_max` of the device's
- * agent is at least options->batch. Returns 0, -ENOMEM, or what the environment or the device returned.
+ * Makes the loop of a new agent. `options` and `device` are borrowed, `policy` is taken over even on failure.
+ * `batch_max` of the device's agent is at least options->batch. Returns 0, -ENOMEM, or what the environment or the
+ * device returned.
  */
 int ddpg_create(const struct fixar_env *env, const struct fixar_agent_options *options, struct device_agent *device,
 		const struct qat_shape *shape, struct qat_policy *policy, const struct log_sink *log,
@@ -46,15 +49,15 @@ int ddpg_create(const struct fixar_env *env, const struct fixar_agent_options *o
 void ddpg_destroy(struct ddpg *ddpg);
 
 /*
- * One environment step and the training steps that belong to it. Returns 0 or a negative errno value; -EDOM: the environment returned
- * something that is not finite, or the float32 twin diverged (the log says what). After an error the episode is given up, and
- * the next call starts another one.
+ * One environment step and the training steps that belong to it. Returns 0 or a negative errno value; -EDOM: the
+ * environment returned something that is not finite, or the float32 twin diverged (the log says what). After an error
+ * the episode is given up, and the next call starts another one.
  */
 int ddpg_step(struct ddpg *ddpg, struct fixar_progress *progress);
 
 /*
- * The policy's action without exploration. Changes and counts nothing. -EDOM: the observation is not finite; *component says
- * where.
+ * The policy's action without exploration. Changes and counts nothing. -EDOM: the observation is not finite; *component
+ * says where.
  */
 int ddpg_policy_action(struct ddpg *ddpg, const double *observation, double *action, uint32_t *component);
 

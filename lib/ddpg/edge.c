@@ -103,17 +103,16 @@ int edge_hyperparameters(const struct fixar_agent_options *options, struct step_
 	if (learning_rate(options->actor_rate, &hyper->rate_mantissa[STEP_ACTOR], &hyper->rate_exponent[STEP_ACTOR]))
 		return -EINVAL;
 	*complaint = (struct edge_complaint){ "critic_rate", "2^-20 to below 1", options->critic_rate };
-	if (learning_rate(options->critic_rate, &hyper->rate_mantissa[STEP_CRITIC],
-			  &hyper->rate_exponent[STEP_CRITIC]))
+	if (learning_rate(options->critic_rate, &hyper->rate_mantissa[STEP_CRITIC], &hyper->rate_exponent[STEP_CRITIC]))
 		return -EINVAL;
 
-	*complaint = (struct edge_complaint){ "actor_gradient_scale_log2", "-2 to 6",
-					      options->actor_gradient_scale_log2 };
+	*complaint =
+		(struct edge_complaint){ "actor_gradient_scale_log2", "-2 to 6", options->actor_gradient_scale_log2 };
 	if (options->actor_gradient_scale_log2 < -2 || options->actor_gradient_scale_log2 > 6)
 		return -EINVAL;
 	hyper->gradient_scale[STEP_ACTOR] = options->actor_gradient_scale_log2;
-	*complaint = (struct edge_complaint){ "critic_gradient_scale_log2", "-2 to 6",
-					      options->critic_gradient_scale_log2 };
+	*complaint =
+		(struct edge_complaint){ "critic_gradient_scale_log2", "-2 to 6", options->critic_gradient_scale_log2 };
 	if (options->critic_gradient_scale_log2 < -2 || options->critic_gradient_scale_log2 > 6)
 		return -EINVAL;
 	hyper->gradient_scale[STEP_CRITIC] = options->critic_gradient_scale_log2;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The edge (lib/ARITHMETIC.md section 13): the only place where the training loop turns floating point into fixed point
- * and back. Exact or correctly rounded operations only, so that the same doubles give the same integers on every machine.
+ * and back. Exact or correctly rounded operations only, so that the same doubles give the same integers on every
+ * machine.
  */
 #ifndef FIXAR_LIB_DDPG_EDGE_H
 #define FIXAR_LIB_DDPG_EDGE_H
@@ -13,7 +14,7 @@
 
 #include "step/step.h"
 
-#define EDGE_FRACTION 22			/* of observations, rewards and actions */
+#define EDGE_FRACTION 22 /* of observations, rewards and actions */
 #define EDGE_ONE (INT32_C(1) << EDGE_FRACTION)
 
 /* Rounds to single precision, which is what the replay memory keeps. -EDOM if x is not finite or too large for it. */

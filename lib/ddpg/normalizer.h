@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Running mean and variance of observations, in double precision (Welford's recurrence). Only + - * / and sqrt, which IEEE
- * 754 rounds correctly, so that the statistics are the same bits everywhere.
+ * Running mean and variance of observations, in double precision (Welford's recurrence). Only + - * / and sqrt, which
+ * IEEE 754 rounds correctly, so that the statistics are the same bits everywhere.
  */
 #ifndef FIXAR_LIB_DDPG_NORMALIZER_H
 #define FIXAR_LIB_DDPG_NORMALIZER_H
@@ -18,9 +18,9 @@
 struct normalizer {
 	uint32_t dim;
 	uint64_t count;
-	double *mean;		/* dim */
-	double *square_sum;	/* dim: sum of squared distances from the mean */
-	double *deviation;	/* dim: what follows from count and square_sum */
+	double *mean;	    /* dim */
+	double *square_sum; /* dim: sum of squared distances from the mean */
+	double *deviation;  /* dim: what follows from count and square_sum */
 };
 
 int normalizer_create(uint32_t dim, struct normalizer **normalizer);

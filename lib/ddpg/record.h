@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Where a run stands: the counters that name its random streams, the episode that is going on, and what is told about it. */
+/* Where a run stands: the counters that name its random streams, the present episode, and what is told about it. */
 #ifndef FIXAR_LIB_DDPG_RECORD_H
 #define FIXAR_LIB_DDPG_RECORD_H
 
@@ -7,27 +7,27 @@
 
 #include <fixar/fixar.h>
 
-#define RECORD_RETURNS 10	/* finished episodes that the mean return is over */
-#define RECORD_WINDOW 100	/* training steps that loss and Q are averaged over */
+#define RECORD_RETURNS 10 /* finished episodes that the mean return is over */
+#define RECORD_WINDOW 100 /* training steps that loss and Q are averaged over */
 
 struct ddpg_record {
 	uint64_t environment_steps;
 	uint64_t training_steps;
-	uint64_t episodes_started;	/* the index of the next episode's reset stream */
-	uint64_t episodes;		/* finished ones */
+	uint64_t episodes_started; /* the index of the next episode's reset stream */
+	uint64_t episodes;	   /* finished ones */
 	uint32_t episode_active;
-	uint32_t noise_reset;		/* the next noisy action is the first one of its episode */
-	uint32_t switches;		/* of precision */
-	uint32_t observing;		/* the device keeps ranges */
+	uint32_t noise_reset; /* the next noisy action is the first one of its episode */
+	uint32_t switches;    /* of precision */
+	uint32_t observing;   /* the device keeps ranges */
 
-	uint64_t episode_steps;		/* of the present episode */
+	uint64_t episode_steps; /* of the present episode */
 	double episode_return;
 	uint64_t last_episode_steps;
 
-	double returns[RECORD_RETURNS];	/* episode e lies at e % RECORD_RETURNS */
-	double critic_loss[RECORD_WINDOW], mean_q[RECORD_WINDOW];	/* training step t at t % RECORD_WINDOW */
+	double returns[RECORD_RETURNS];				  /* episode e lies at e % RECORD_RETURNS */
+	double critic_loss[RECORD_WINDOW], mean_q[RECORD_WINDOW]; /* training step t at t % RECORD_WINDOW */
 
-	uint64_t input_saturations;	/* at the edge; the device counts its own */
+	uint64_t input_saturations; /* at the edge; the device counts its own */
 };
 
 /* The present episode has ended. */

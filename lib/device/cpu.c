@@ -19,7 +19,7 @@
 struct cpu_device {
 	struct fixar_device base;
 	const struct pe_engine *engine;
-	struct pe_pool *pool;	/* NULL: one thread, and nothing to take turns for */
+	struct pe_pool *pool; /* NULL: one thread, and nothing to take turns for */
 	pthread_mutex_t turn;
 };
 
@@ -76,8 +76,8 @@ static int agent_create(struct fixar_device *device, const struct step_config *c
 	agent->base.ops = device->ops;
 	agent->tensor_count = step_layout(config, NULL, 0, &agent->arena_bytes);
 	agent->tensors = calloc(agent->tensor_count, sizeof(*agent->tensors));
-	agent->arena = aligned_alloc(STEP_ALIGNMENT, (agent->arena_bytes + STEP_ALIGNMENT - 1) / STEP_ALIGNMENT *
-							     STEP_ALIGNMENT);
+	agent->arena = aligned_alloc(STEP_ALIGNMENT,
+				     (agent->arena_bytes + STEP_ALIGNMENT - 1) / STEP_ALIGNMENT * STEP_ALIGNMENT);
 	if (!agent->tensors || !agent->arena)
 		goto failed;
 	/* The gaps between tensors are part of what state_read() hands out. */

@@ -6,14 +6,14 @@
 #include <fixar/fixar.h>
 
 struct log_sink {
-	fixar_log_fn write;	/* NULL: nobody listens */
+	fixar_log_fn write; /* NULL: nobody listens */
 	void *user;
 };
 
 /* Lines longer than LOG_LINE_MAX - 1 bytes are cut off. `sink` may be NULL. */
 #define LOG_LINE_MAX 1024
 __attribute__((format(printf, 3, 4))) void log_line(const struct log_sink *sink, enum fixar_log_level level,
-						     const char *format, ...);
+						    const char *format, ...);
 
 /* Words for a negative errno value. */
 const char *log_errno(int error);

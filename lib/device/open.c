@@ -14,7 +14,8 @@ static int check_engine(const struct log_sink *log, const char *engine)
 	if (!engine || !strcmp(engine, "auto"))
 		return 0;
 	if (!pe_engine_known(engine)) {
-		log_line(log, FIXAR_LOG_ERROR, "engine: \"%s\" is unknown, expected auto, avx2, neon or scalar", engine);
+		log_line(log, FIXAR_LOG_ERROR, "engine: \"%s\" is unknown, expected auto, avx2, neon or scalar",
+			 engine);
 		return -EINVAL;
 	}
 	if (!pe_engine_find(engine)) {
@@ -32,8 +33,8 @@ static int open_cpu(const struct fixar_device_options *options, const struct log
 
 	if (error)
 		return error;
-	error = is_float32 ? device_float32_open(options->engine, options->threads, device) :
-			     device_cpu_open(options->engine, options->threads, device);
+	error = is_float32 ? device_float32_open(options->engine, options->threads, device)
+			   : device_cpu_open(options->engine, options->threads, device);
 	if (error)
 		log_line(log, FIXAR_LOG_ERROR, "the CPU device cannot be opened: %s", log_errno(error));
 	return error;
@@ -61,8 +62,8 @@ int fixar_device_open(const char *name, const struct fixar_device_options *optio
 		error = open_cpu(&known, &log, device);
 		if (!error)
 			log_line(&log, FIXAR_LOG_INFO, "device: %s, because %s", (*device)->description,
-				 known.precision == FIXAR_FLOAT32 ? "float32 exists on the CPU only" :
-								    "this library has no driver for cards yet");
+				 known.precision == FIXAR_FLOAT32 ? "float32 exists on the CPU only"
+								  : "this library has no driver for cards yet");
 		return error;
 	}
 	if (!strcmp(name, "cpu"))
@@ -72,7 +73,8 @@ int fixar_device_open(const char *name, const struct fixar_device_options *optio
 		log_line(&log, FIXAR_LOG_ERROR, "device: float32 exists on the CPU only, not on \"%s\"", name);
 		return -ENOTSUP;
 	}
-	log_line(&log, FIXAR_LOG_ERROR, "device: there is no \"%s\"; this library knows \"auto\" and \"cpu\", and has no driver for cards yet",
+	log_line(&log, FIXAR_LOG_ERROR,
+		 "device: there is no \"%s\"; this library knows \"auto\" and \"cpu\", and has no driver for cards yet",
 		 name);
 	return -ENODEV;
 }

@@ -43,12 +43,21 @@ int main(void)
 {
 	const double low[] = { -0.25 }, high[] = { 0.25 };
 	const struct fixar_env_spec spec = {
-		.size = sizeof(spec), .name = "point", .description = "a point on a line",
-		.observation_dim = 1, .action_dim = 1, .action_low = low, .action_high = high,
+		.size = sizeof(spec),
+		.name = "point",
+		.description = "a point on a line",
+		.observation_dim = 1,
+		.action_dim = 1,
+		.action_low = low,
+		.action_high = high,
 		.max_episode_steps = 50,
 	};
 	const struct fixar_env_ops ops = {
-		.size = sizeof(ops), .create = create, .destroy = free, .reset = reset, .step = step,
+		.size = sizeof(ops),
+		.create = create,
+		.destroy = free,
+		.reset = reset,
+		.step = step,
 	};
 	const struct fixar_env env = { .spec = &spec, .ops = &ops };
 	struct fixar_agent_options options = FIXAR_AGENT_OPTIONS_INIT;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* The paper's policy: full precision for a number of steps, then 16-bit activations, with the ranges seen until then. */
+/* The paper's policy: full precision for a number of steps, then 16-bit activations with the ranges seen by then. */
 #include <errno.h>
 #include <stdlib.h>
 
@@ -59,25 +59,25 @@ static int due(struct qat_policy *base, const struct qat_progress *progress)
 	return !progress->switches && progress->training_steps && progress->environment_steps >= policy->delay;
 }
 
-static struct step_quantizer quantizer(const struct delay_policy *policy, uint32_t layer, enum step_class class,
+static struct step_quantizer quantizer(const struct delay_policy *policy, uint32_t layer, enum step_class kind,
 				       uint32_t chosen_width, const struct step_range *range)
 {
 	/* A layer behind a ReLU has no negative inputs. */
-	const int is_signed = class != STEP_ACTIVATION || layer == 0;
-	const int32_t full = master_fraction[class];
+	const int is_signed = kind != STEP_ACTIVATION || layer == 0;
+	const int32_t full = master_fraction[kind];
 	int32_t width = (int32_t)chosen_width;
 
-	if (!width && class == STEP_WEIGHT)
+	if (!width && kind == STEP_WEIGHT)
 		return (struct step_quantizer){ WEIGHT_WIDTH, WEIGHT_FRACTION, 1 };
-	if (!width && class == STEP_ACTIVATION)
+	if (!width && kind == STEP_ACTIVATION)
 		width = layer ? ACTIVATION_WIDTH : FIRST_ACTIVATION_WIDTH;
 	if (!width || width == FULL_WIDTH)
 		return (struct step_quantizer){ FULL_WIDTH, full, is_signed };
 	/* Weights change slowly: what was seen last is what is needed, without headroom. */
-	return (struct step_quantizer){ width,
-					qat_fraction(range, full, width, is_signed,
-						     class == STEP_WEIGHT ? 0 : policy->headroom_bits),
-					is_signed };
+	return (struct step_quantizer){
+		width, qat_fraction(range, full, width, is_signed, kind == STEP_WEIGHT ? 0 : policy->headroom_bits),
+		is_signed
+	};
 }
 
 static enum qat_decision decide(struct qat_policy *base, const struct qat_progress *progress,
@@ -88,10 +88,10 @@ static enum qat_decision decide(struct qat_policy *base, const struct qat_progre
 	(void)progress;
 	for (uint32_t network = 0; network < STEP_NETWORKS; network++) {
 		for (uint32_t layer = 0; layer < policy->shape.layers[network]; layer++) {
-			for (int class = 0; class < STEP_CLASSES; class++) {
-				const size_t entry = qat_entry(&policy->shape, network, layer, (enum step_class)class);
+			for (int kind = 0; kind < STEP_CLASSES; kind++) {
+				const size_t entry = qat_entry(&policy->shape, network, layer, (enum step_class)kind);
 
-				quantizers[entry] = quantizer(policy, layer, (enum step_class)class,
+				quantizers[entry] = quantizer(policy, layer, (enum step_class)kind,
 							      policy->width[entry], &ranges[entry]);
 			}
 		}
@@ -134,16 +134,16 @@ static int choose(struct delay_policy *policy, const struct fixar_layer_bits *bi
 			 policy->shape.layers[bits->network] - 1);
 		return -EINVAL;
 	}
-	for (int class = 0; class < STEP_CLASSES; class++) {
-		const uint32_t width = chosen[class];
+	for (int kind = 0; kind < STEP_CLASSES; kind++) {
+		const uint32_t width = chosen[kind];
 
 		if (width && width != FULL_WIDTH && (width < NARROWEST || width > WIDEST_NARROW)) {
 			log_line(log, FIXAR_LOG_ERROR,
 				 "bits[%zu].%s: %u, expected 2 to 16, 32 (full) or 0 (the mode's own)", index,
-				 class_name[class], width);
+				 class_name[kind], width);
 			return -EINVAL;
 		}
-		policy->width[qat_entry(&policy->shape, bits->network, bits->layer, (enum step_class)class)] = width;
+		policy->width[qat_entry(&policy->shape, bits->network, bits->layer, (enum step_class)kind)] = width;
 	}
 	return 0;
 }

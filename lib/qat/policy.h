@@ -2,10 +2,11 @@
 /*
  * Quantization-aware training: when to switch the operands of the networks, and to what widths.
  *
- * A policy decides and never acts. After every environment step the loop asks due(), which must be cheap; only when that says yes
- * does it read the ranges from the device and ask decide(). On a switch it writes the quantizers, then the mode, in this
- * order. A policy may switch more than once (widths that shrink step by step), may keep memory between calls, which goes into
- * the checkpoint as bytes, and sees the statistics of training; a new one needs no change of the loop.
+ * A policy decides and never acts. After every environment step the loop asks due(), which must be cheap; only when
+ * that says yes does it read the ranges from the device and ask decide(). On a switch it writes the quantizers, then
+ * the mode, in this order. A policy may switch more than once (widths that shrink step by step), may keep memory
+ * between calls, which goes into the checkpoint as bytes, and sees the statistics of training; a new one needs no
+ * change of the loop.
  */
 #ifndef FIXAR_LIB_QAT_POLICY_H
 #define FIXAR_LIB_QAT_POLICY_H
@@ -18,9 +19,9 @@ struct qat_shape {
 	uint32_t layers[STEP_NETWORKS];
 };
 
-static inline size_t qat_entry(const struct qat_shape *shape, uint32_t network, uint32_t layer, enum step_class class)
+static inline size_t qat_entry(const struct qat_shape *shape, uint32_t network, uint32_t layer, enum step_class kind)
 {
-	return ((network ? shape->layers[0] : 0) + layer) * STEP_CLASSES + (size_t)class;
+	return ((network ? shape->layers[0] : 0) + layer) * STEP_CLASSES + (size_t)kind;
 }
 
 static inline size_t qat_entries(const struct qat_shape *shape)
@@ -31,15 +32,15 @@ static inline size_t qat_entries(const struct qat_shape *shape)
 struct qat_progress {
 	uint64_t environment_steps;
 	uint64_t training_steps;
-	uint32_t switches;		/* how often the policy has switched already */
-	double critic_loss;		/* of the last training step; NAN before the first */
+	uint32_t switches;  /* how often the policy has switched already */
+	double critic_loss; /* of the last training step; NAN before the first */
 	double mean_q;
 };
 
 enum qat_decision {
 	QAT_NOTHING,
-	QAT_SWITCH,			/* use the quantizers that decide() wrote, and observe no longer */
-	QAT_SWITCH_AND_OBSERVE		/* use them, and go on observing ranges for a later switch */
+	QAT_SWITCH,	       /* use the quantizers that decide() wrote, and observe no longer */
+	QAT_SWITCH_AND_OBSERVE /* use them, and go on observing ranges for a later switch */
 };
 
 struct qat_policy;
@@ -68,12 +69,13 @@ static inline void qat_policy_destroy(struct qat_policy *policy)
 }
 
 /*
- * The paper's policy (lib/qat/delay.c): one switch after `delay` environment steps, to the widths of mode `qat16` with what `bits` says
- * instead. It waits for a first training step, because there are no ranges before. Returns 0, -ENOMEM, or -EINVAL for
- * widths or layers that do not exist (the log says which). `bits` is copied.
+ * The paper's policy (lib/qat/delay.c): one switch after `delay` environment steps, to the widths of mode `qat16` with
+ * what `bits` says instead. It waits for a first training step, because there are no ranges before. Returns 0, -ENOMEM,
+ * or -EINVAL for widths or layers that do not exist (the log says which). `bits` is copied.
  */
-int qat_delay_create(const struct qat_shape *shape, uint64_t delay, uint32_t headroom_bits, const struct fixar_layer_bits *bits,
-		     size_t bits_count, const struct log_sink *log, struct qat_policy **policy);
+int qat_delay_create(const struct qat_shape *shape, uint64_t delay, uint32_t headroom_bits,
+		     const struct fixar_layer_bits *bits, size_t bits_count, const struct log_sink *log,
+		     struct qat_policy **policy);
 
 /* Devices take no lower fraction; with 2 bits it already reaches beyond every master value. */
 #define QAT_LOWEST_FRACTION (-10)

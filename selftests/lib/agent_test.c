@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
- * Description: the public face of an agent. Every wrong option is refused in words that name it; the same seed gives the same
- * bytes whatever the engine, the number of threads and the company on the device; evaluation changes nothing.
+ * Description: the public face of an agent. Every wrong option is refused in words that name it; the same seed gives
+ * the same bytes whatever the engine, the number of threads and the company on the device; evaluation changes nothing.
  */
 #include "ktap.h"
 #include "probe.h"
@@ -39,7 +39,8 @@ static void test_names(void)
 	ktap_ok(!fixar_precision_parse("qat16", &precision) && precision == FIXAR_QAT16 &&
 			!strcmp(fixar_precision_name(FIXAR_FIXED32), "fixed32"),
 		"names of precisions");
-	ktap_ok(fixar_precision_parse("qat8", &precision) == -EINVAL && fixar_precision_parse(NULL, &precision) == -EINVAL,
+	ktap_ok(fixar_precision_parse("qat8", &precision) == -EINVAL &&
+			fixar_precision_parse(NULL, &precision) == -EINVAL,
 		"a name that is none");
 	ktap_ok(!strcmp(fixar_saturation_name(0), "activation") && !strcmp(fixar_saturation_name(10), "input") &&
 			!strcmp(fixar_saturation_name(11), "unknown"),
@@ -84,8 +85,8 @@ static void test_devices(void)
 	options = (struct fixar_device_options)FIXAR_DEVICE_OPTIONS_INIT;
 	options.precision = FIXAR_FLOAT32;
 	ktap_ok(fixar_device_open("/dev/accel/accel0", &options, &device) == -ENOTSUP, "float32 on a card");
-	ktap_ok(fixar_engine_available("scalar") && !fixar_engine_available("sse9") && !fixar_engine_available("auto") &&
-			!fixar_engine_available(NULL),
+	ktap_ok(fixar_engine_available("scalar") && !fixar_engine_available("sse9") &&
+			!fixar_engine_available("auto") && !fixar_engine_available(NULL),
 		"which engines there are");
 	ktap_ok(device_cpu_threads(5) == 5 && device_cpu_threads(0) >= 1 &&
 			device_cpu_threads(0) <= (unsigned)sysconf(_SC_NPROCESSORS_CONF),
@@ -118,12 +119,12 @@ static void refuses(const struct fixar_agent_options *options, struct probe_env 
 	ktap_ok(error == -EINVAL && strstr(log_lines.text, words), "refused: %s (%s)", what, log_lines.text);
 }
 
-#define REFUSES(member, wrong, words)                                                                                  \
-	do {                                                                                                           \
-		struct fixar_agent_options changed = small_options();                                                  \
-                                                                                                                       \
-		changed.member = wrong;                                                                                \
-		refuses(&changed, &probe, "error: " words, #member " = " #wrong);                                      \
+#define REFUSES(member, wrong, words)                                             \
+	do {                                                                      \
+		struct fixar_agent_options changed = small_options();             \
+                                                                                  \
+		changed.member = wrong;                                           \
+		refuses(&changed, &probe, "error: " words, #member " = " #wrong); \
 	} while (0)
 
 static void test_options(void)
@@ -169,7 +170,8 @@ static void test_options(void)
 
 	options.bits = bits;
 	options.bits_count = 1;
-	ktap_ok(create_with(&options, &probe) == -EINVAL && strstr(log_lines.text, "error: bits: "), "bits without qat16");
+	ktap_ok(create_with(&options, &probe) == -EINVAL && strstr(log_lines.text, "error: bits: "),
+		"bits without qat16");
 	options.precision = FIXAR_QAT16;
 	ktap_ok(create_with(&options, &probe) == -EINVAL && strstr(log_lines.text, "bits[0].network: 2, expected"),
 		"bits of a third network");
@@ -220,7 +222,8 @@ static void test_option_sizes(void)
 	ktap_ok(resolved->delay == 10000 && resolved->noise_sigma == 0.1 && resolved->reward_scale_log2 == 0,
 		"defaults that depend on others are filled in");
 	status.training_steps = 77;
-	ktap_ok(!fixar_agent_status(agent, &status) && status.training_steps == 77, "answers fit the caller's size too");
+	ktap_ok(!fixar_agent_status(agent, &status) && status.training_steps == 77,
+		"answers fit the caller's size too");
 	fixar_agent_destroy(agent);
 	ktap_ok(!fixar_agent_create(NULL, &probe.env, NULL, &agent), "options may be missing");
 	fixar_agent_destroy(agent);
@@ -235,11 +238,11 @@ static void test_environments(void)
 	struct fixar_agent *agent;
 	struct probe_env probe;
 
-#define ENV_REFUSED(change, words)                                                                                     \
-	do {                                                                                                           \
-		probe_env_init(&probe, 20, 1);                                                                         \
-		change;                                                                                                \
-		refuses(&options, &probe, words, #change);                                                             \
+#define ENV_REFUSED(change, words)                         \
+	do {                                               \
+		probe_env_init(&probe, 20, 1);             \
+		change;                                    \
+		refuses(&options, &probe, words, #change); \
 	} while (0)
 
 	ENV_REFUSED(probe.spec.observation_dim = 0, "observation_dim: 0, expected 1 to 4096");
@@ -399,7 +402,8 @@ static void test_evaluation(void)
 	ktap_ok(fabs(first.std_return - 9.0 / 16 * sqrt(35.0 / 12)) < 1e-9, "and so is the standard deviation");
 	ktap_ok(probe.last_purpose == FX_RANDOM_EVALUATION, "start states are drawn from the evaluation's streams");
 	ktap_ok(!fixar_agent_act(agent, observation, &action) && action >= -2 && action <= 4, "acting");
-	ktap_ok(fixar_agent_act(agent, nan, &action) == -EDOM && strstr(log_lines.text, "component 1 of the observation"),
+	ktap_ok(fixar_agent_act(agent, nan, &action) == -EDOM &&
+			strstr(log_lines.text, "component 1 of the observation"),
 		"not on what is not finite");
 	ktap_ok(fingerprint(agent) == before, "all of which changed nothing");
 	ktap_ok(fixar_agent_evaluate(agent, 0, 11, NULL, &other) == -EINVAL, "no episodes");
@@ -427,8 +431,8 @@ static void test_status(enum fixar_precision precision)
 		return;
 	fixar_agent_status(agent, &status);
 	/* The first layer of the actor has 2 inputs: its weights reach towards 1 / sqrt(2), and no further. */
-	ktap_ok(status.largest_weight > 0.6 && status.largest_weight <= 0.70711, "%s: the largest weight at the start: %g",
-		fixar_precision_name(precision), status.largest_weight);
+	ktap_ok(status.largest_weight > 0.6 && status.largest_weight <= 0.70711,
+		"%s: the largest weight at the start: %g", fixar_precision_name(precision), status.largest_weight);
 	fixar_agent_train(agent, 100, NULL, NULL);
 	fixar_agent_status(agent, &status);
 	largest = status.largest_weight;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
- * Description: the training loop does what lib/ARITHMETIC.md and the public header say, in the order they say: who acts and
- * with which random numbers, what reaches the device, what is stored as terminal, when the operands are switched.
+ * Description: the training loop does what lib/ARITHMETIC.md and the public header say, in the order they say: who acts
+ * and with which random numbers, what reaches the device, what is stored as terminal, when the operands are switched.
  * A device that computes nothing writes down what the loop asks of it.
  */
 #include "ktap.h"
@@ -74,7 +74,8 @@ static void test_update_counts(struct setup *setup)
 	setup->options.batch = 6;
 	start(setup);
 	fixar_agent_train(setup->agent, 5, NULL, NULL);
-	ktap_ok(setup->spy.trainings == 0 && setup->spy.acts == 3, "no training before the replay memory holds a batch");
+	ktap_ok(setup->spy.trainings == 0 && setup->spy.acts == 3,
+		"no training before the replay memory holds a batch");
 	fixar_agent_train(setup->agent, 6, NULL, NULL);
 	ktap_ok(setup->spy.trainings == 1, "training begins once it does");
 	fixar_agent_destroy(setup->agent);
@@ -185,7 +186,8 @@ static void test_actions(struct setup *setup)
 		flags_wrong += setup->spy.act_flags[a] != expected;
 		clock_wrong += setup->spy.act_observation[a] != (int32_t)(PROBE_CLOCK(step / 8, step % 8) * ONE);
 	}
-	ktap_ok(setup->spy.acts == 50 && !flags_wrong, "every action explores, and an episode's first one resets the noise");
+	ktap_ok(setup->spy.acts == 50 && !flags_wrong,
+		"every action explores, and an episode's first one resets the noise");
 	ktap_ok(!clock_wrong, "the policy acts on the present observation");
 	fixar_agent_destroy(setup->agent);
 }
@@ -222,8 +224,8 @@ static void check_batch(void *user, const struct step_batch *batch)
 	struct batch_check *check = user;
 	/* Training step k comes after environment step 11 + k. */
 	const uint64_t count = 11 + check->trainings;
-	const uint32_t limit = check->setup->probe.terminate_after ? check->setup->probe.terminate_after :
-								     check->setup->probe.spec.max_episode_steps;
+	const uint32_t limit = check->setup->probe.terminate_after ? check->setup->probe.terminate_after
+								   : check->setup->probe.spec.max_episode_steps;
 
 	for (uint32_t b = 0; b < batch->size; b++) {
 		const uint32_t word = fx_random_word(7, FX_RANDOM_REPLAY, check->trainings, b);
@@ -236,8 +238,7 @@ static void check_batch(void *user, const struct step_batch *batch)
 		check->next += batch->next_observation[2 * b + 1] != (int32_t)(after * ONE);
 		check->terminal += batch->terminal[b] != terminal;
 		check->terminals += batch->terminal[b];
-		check->reward += batch->reward[b] !=
-				 (int32_t)floor(ldexp(after, check->reward_scale) * ONE + 0.5);
+		check->reward += batch->reward[b] != (int32_t)floor(ldexp(after, check->reward_scale) * ONE + 0.5);
 		/* The position moves by a tenth of 1 + 3 a. */
 		check->action += fabs((batch->next_observation[2 * b] - batch->observation[2 * b]) / (double)ONE -
 				      (1 + 3 * (batch->action[b] / (double)ONE)) / 10) > 1e-5;
@@ -299,7 +300,8 @@ static void test_saturation(struct setup *setup)
 	/* Two actions, and two batches of 4 with both observations: the position is far beyond 512 each time. */
 	ktap_ok(status.saturation[10] == 2 + 2 * 4 * 2, "observations beyond the range are counted as \"%s\" (%llu)",
 		fixar_saturation_name(10), (unsigned long long)status.saturation[10]);
-	ktap_ok(status.saturation[0] == 0 && status.saturation[9] == 18, "the device's own saturations are told with them");
+	ktap_ok(status.saturation[0] == 0 && status.saturation[9] == 18,
+		"the device's own saturations are told with them");
 	fixar_agent_destroy(setup->agent);
 }
 
@@ -346,10 +348,12 @@ static void test_normalization(struct setup *setup)
 	setup->spy.user = &check;
 	start(setup);
 	fixar_agent_train(setup->agent, 50, NULL, NULL);
-	ktap_ok(check.seen == 40 && !check.wrong, "batches are standardized with the statistics of all observations so far");
+	ktap_ok(check.seen == 40 && !check.wrong,
+		"batches are standardized with the statistics of all observations so far");
 	setup->spy.acts = 0;
 	fixar_agent_act(setup->agent, observation, &action);
-	ktap_ok(fabs(setup->spy.act_observation[0] / (double)ONE - (observation[1] - check.mean) / check.deviation) < 1e-6,
+	ktap_ok(fabs(setup->spy.act_observation[0] / (double)ONE - (observation[1] - check.mean) / check.deviation) <
+			1e-6,
 		"and so is what the policy acts on");
 	fixar_agent_act(setup->agent, observation, &action);
 	ktap_ok(setup->spy.act_observation[0] == setup->spy.act_observation[1], "acting leaves the statistics alone");
@@ -434,8 +438,10 @@ static int same(const struct step_quantizer *quantizer, int32_t width, int32_t f
 
 static void test_switch(struct setup *setup)
 {
-	const struct fixar_layer_bits bits[] = { { .network = 1, .layer = 2, .activation = 8, .weight = 12, .gradient = 32 },
-						 { .network = 0, .layer = 0, .activation = 32, .weight = 32, .gradient = 10 } };
+	const struct fixar_layer_bits bits[] = {
+		{ .network = 1, .layer = 2, .activation = 8, .weight = 12, .gradient = 32 },
+		{ .network = 0, .layer = 0, .activation = 32, .weight = 32, .gradient = 10 }
+	};
 	uint64_t switched = 0;
 	const struct step_quantizer *table = setup->spy.quantizers;
 
@@ -456,7 +462,8 @@ static void test_switch(struct setup *setup)
 		(unsigned long long)switched);
 	ktap_ok(!strcmp(setup->spy.calls, "mrqwm"), "ranges, quantizers, mode, in this order, and once (%s)",
 		setup->spy.calls);
-	ktap_ok(!setup->spy.mode.observe && setup->spy.mode.quantized, "then operands are quantized and nothing is observed");
+	ktap_ok(!setup->spy.mode.observe && setup->spy.mode.quantized,
+		"then operands are quantized and nothing is observed");
 	ktap_ok(setup->spy.observed_trainings == 30 && setup->spy.quantized_trainings == 60,
 		"the training steps before are observed, those after quantized");
 	ktap_ok(strstr(setup->log.text, "info: environment step 40: operands are quantized from here on") != NULL,
@@ -533,7 +540,8 @@ static void test_edge(void)
 			edge_fixed(0x1p-23, &saturated) == 1 && edge_fixed(-0x1p-23, &saturated) == 0 &&
 			edge_fixed(-0x1.8p-22, &saturated) == -1 && !saturated,
 		"edge: half units are rounded up");
-	ktap_ok(edge_fixed(511.9999, &saturated) == 2147483229 && edge_fixed(-512, &saturated) == INT32_MIN && !saturated,
+	ktap_ok(edge_fixed(511.9999, &saturated) == 2147483229 && edge_fixed(-512, &saturated) == INT32_MIN &&
+			!saturated,
 		"edge: the ends of the range");
 	ktap_ok(edge_fixed(512, &saturated) == INT32_MAX && saturated == 1 &&
 			edge_fixed(-512.5, &saturated) == INT32_MIN && saturated == 2,

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * For the tests of the training loop and of agents: an environment whose every observation says where it is from, a device
- * that computes nothing and writes down what it is told, and a log that can be searched.
+ * For the tests of the training loop and of agents: an environment whose every observation says where it is from, a
+ * device that computes nothing and writes down what it is told, and a log that can be searched.
  */
 #ifndef FIXAR_SELFTESTS_LIB_PROBE_H
 #define FIXAR_SELFTESTS_LIB_PROBE_H
@@ -28,8 +28,8 @@ static inline void probe_log_write(void *user, enum fixar_log_level level, const
 {
 	static const char *const names[] = { "error", "warning", "info", "debug" };
 	struct probe_log *log = user;
-	const int written = snprintf(log->text + log->used, sizeof(log->text) - log->used, "%s: %s\n", names[level],
-				     message);
+	const int written =
+		snprintf(log->text + log->used, sizeof(log->text) - log->used, "%s: %s\n", names[level], message);
 
 	if (written > 0 && log->used + (size_t)written < sizeof(log->text))
 		log->used += (size_t)written;
@@ -44,8 +44,8 @@ static inline void probe_log_clear(struct probe_log *log)
 /* ---- Environment ---- */
 
 /*
- * Step t of the episode with reset index e observes { position, (e + t / 256) / 16 }; the reward of the step is the second component
- * that it leads to. The action moves the position by its tenth.
+ * Step t of the episode with reset index e observes { position, (e + t / 256) / 16 }; the reward of the step is the
+ * second component that it leads to. The action moves the position by its tenth.
  */
 #define PROBE_CLOCK(episode, step) (((double)(episode) + (double)(step) / 256) / 16)
 
@@ -54,15 +54,15 @@ struct probe_env {
 	struct fixar_env_spec spec;
 	struct fixar_env_ops ops;
 	double low, high;
-	uint32_t terminate_after;	/* the step of an episode that is terminal; 0: none */
-	uint64_t bad_step;		/* the number of the step() call, from 1, that answers with bad_value; 0: none */
-	int bad_component;		/* of the observation; -1: the reward; -2: the call fails with -EIO */
+	uint32_t terminate_after; /* the step of an episode that is terminal; 0: none */
+	uint64_t bad_step;	  /* the number of the step() call, from 1, that answers with bad_value; 0: none */
+	int bad_component;	  /* of the observation; -1: the reward; -2: the call fails with -EIO */
 	double bad_value;
-	int bad_reset;			/* reset() answers with bad_value in component 1 */
+	int bad_reset; /* reset() answers with bad_value in component 1 */
 	uint64_t steps, resets, created, destroyed;
 	uint32_t last_purpose;
 	double last_action;
-	double size_of_start;		/* start positions lie within +- this */
+	double size_of_start; /* start positions lie within +- this */
 };
 
 struct probe_instance {
@@ -185,18 +185,18 @@ static inline void probe_env_init(struct probe_env *probe, uint32_t max_episode_
 struct spy_device {
 	struct fixar_device base;
 	struct step_config config;
-	char calls[1024];			/* a letter for each call but act and train */
+	char calls[1024]; /* a letter for each call but act and train */
 	struct step_mode mode;
 	uint32_t act_flags[SPY_ACTS];
-	int32_t act_observation[SPY_ACTS];	/* the second component */
+	int32_t act_observation[SPY_ACTS]; /* the second component */
 	size_t acts;
-	int32_t action;				/* what every act answers */
+	int32_t action; /* what every act answers */
 	uint64_t trainings;
 	uint64_t observed_trainings, quantized_trainings;
 	void (*on_train)(void *user, const struct step_batch *batch);
 	void *user;
-	double critic_loss;			/* what every training step answers */
-	uint64_t saturation[STEP_SATURATIONS];	/* training step: as many as the counter's number */
+	double critic_loss;		       /* what every training step answers */
+	uint64_t saturation[STEP_SATURATIONS]; /* training step: as many as the counter's number */
 	struct step_range ranges[SPY_ENTRIES];
 	struct step_quantizer quantizers[SPY_ENTRIES];
 	size_t entries;

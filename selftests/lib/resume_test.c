@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
- * Description: a run that was saved and resumed, at whatever step, ends in the bytes of the run that was never interrupted;
- * and a checkpoint that does not fit is refused in words.
+ * Description: a run that was saved and resumed, at whatever step, ends in the bytes of the run that was never
+ * interrupted; and a checkpoint that does not fit is refused in words.
  */
 #include "ktap.h"
 #include "probe.h"
@@ -182,14 +182,17 @@ static void test_resume(const struct plan *plan)
 	error = run_whole(plan, 13, folder("cuts"));
 	for (uint64_t steps = 26; steps < plan->steps + 13 && !error; steps += 13)
 		error = resume_to(plan, steps < plan->steps ? steps : plan->steps, folder("cuts"));
-	ktap_ok(!error && same_checkpoints(folder("whole"), folder("cuts")), "%s: after 11 interruptions too", plan->name);
+	ktap_ok(!error && same_checkpoints(folder("whole"), folder("cuts")), "%s: after 11 interruptions too",
+		plan->name);
 	remove_folder(folder("cuts"));
 	remove_folder(folder("whole"));
 }
 
 static void test_all_resumes(void)
 {
-	const struct fixar_layer_bits bits[] = { { .network = 1, .layer = 1, .activation = 9, .weight = 11, .gradient = 12 } };
+	const struct fixar_layer_bits bits[] = {
+		{ .network = 1, .layer = 1, .activation = 9, .weight = 11, .gradient = 12 }
+	};
 	static struct probe_env probe;
 	struct plan plan = { .options = small_options(), .steps = 150 };
 
@@ -233,7 +236,8 @@ static void test_without_state(void)
 	probe_log_clear(&log_lines);
 	run_whole(&plan, 50, folder("stateless"));
 	error = fixar_agent_load(NULL, &plan.env, folder("stateless"), 1, probe_log_write, &log_lines, &agent);
-	if (!ktap_ok(!error && strstr(log_lines.text, "warning:") && strstr(log_lines.text, "a new episode starts at step 50"),
+	if (!ktap_ok(!error && strstr(log_lines.text, "warning:") &&
+			     strstr(log_lines.text, "a new episode starts at step 50"),
 		     "without save and restore: it says so"))
 		return;
 	fixar_agent_train(agent, 60, NULL, NULL);
@@ -327,7 +331,8 @@ static void test_refusals(const struct plan *plan)
 
 	probe_env_init(&other, 40, 1);
 	other.spec.observation_dim = 3;
-	load_refused(&other.env, NULL, -EINVAL, "2 observations and 1 actions; probe has 3 and 1", "another observation");
+	load_refused(&other.env, NULL, -EINVAL, "2 observations and 1 actions; probe has 3 and 1",
+		     "another observation");
 	probe_env_init(&other, 40, 1);
 	other.spec.action_dim = 2;
 	other.spec.action_low = (const double[]){ -1, -1 };
@@ -340,7 +345,8 @@ static void test_refusals(const struct plan *plan)
 	other.spec.name = "other";
 	probe_log_clear(&log_lines);
 	ktap_ok(!fixar_agent_load(NULL, &other.env, folder("run"), 1, probe_log_write, &log_lines, &agent) &&
-			strstr(log_lines.text, "warning: ") && strstr(log_lines.text, "made for environment probe, used with other"),
+			strstr(log_lines.text, "warning: ") &&
+			strstr(log_lines.text, "made for environment probe, used with other"),
 		"another name is warned of");
 	fixar_agent_destroy(agent);
 
