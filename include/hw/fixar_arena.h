@@ -6,8 +6,8 @@
  *	FIXAR_ARENA_STATE	the state: step_layout() of lib/step, state_bytes long
  *	behind it		batches, observations, actions, statistics: wherever the commands' offsets say
  *
- * The layout of the state has no second description in C: step_layout() is it, and the core checks that the header's state_bytes
- * is what it finds itself.
+ * The layout of the state has no second description in C: step_layout() is it, and the core checks that the header's
+ * state_bytes is what it finds itself.
  */
 #ifndef FIXAR_HW_ARENA_H
 #define FIXAR_HW_ARENA_H
@@ -64,7 +64,8 @@ static inline __u64 fixar_arena_align(__u64 bytes)
 	return (bytes + FIXAR_ARENA_ALIGN - 1) & ~(__u64)(FIXAR_ARENA_ALIGN - 1);
 }
 
-static inline void fixar_batch_layout(__u32 count, __u32 observation_dim, __u32 action_dim, struct fixar_batch_layout *layout)
+static inline void fixar_batch_layout(__u32 count, __u32 observation_dim, __u32 action_dim,
+				      struct fixar_batch_layout *layout)
 {
 	const __u64 observations = fixar_arena_align((__u64)count * observation_dim * 4);
 

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT */
 /*
- * Registers of the FIXAR core in BAR0 (AXI-Lite, 1 MiB). driver/HARDWARE.md says what each does; this file says where it
- * is, once, for the driver, the emulated card and the conformance test.
+ * Registers of the FIXAR core in BAR0 (AXI-Lite, 1 MiB). driver/HARDWARE.md says what each does; this file says where
+ * it is, once, for the driver, the emulated card and the conformance test.
  *
- * FIXAR_<BLOCK>_<REGISTER> is a byte offset in BAR0, with the name of a field behind it a mask. All registers are 32 bits
- * wide, little-endian, and are accessed as aligned 32-bit words only. A 64-bit quantity is two registers, _LO and _HI.
+ * FIXAR_<BLOCK>_<REGISTER> is a byte offset in BAR0, with the name of a field behind it a mask. All registers are 32
+ * bits wide, little-endian, and are accessed as aligned 32-bit words only. A 64-bit quantity is two registers, _LO and
+ * _HI.
  */
 #ifndef FIXAR_HW_REGS_H
 #define FIXAR_HW_REGS_H
@@ -18,7 +19,8 @@
 #define FIXAR_PCI_SUBVENDOR		0x10eeu
 #define FIXAR_PCI_SUBDEVICE		0xf150u
 #define FIXAR_PCI_CLASS			0x120000u	/* processing accelerator */
-#define FIXAR_USER_BAR			0		/* the DMA BAR is the next memory BAR: 1, or 2 if BAR0 is 64 bits wide */
+/* the DMA BAR is the next memory BAR: 1, or 2 if BAR0 is 64 bits wide */
+#define FIXAR_USER_BAR			0
 #define FIXAR_USER_BAR_BYTES		0x100000u
 
 /* ---- Identity and capabilities (read only, constant while the design is loaded) ---- */
@@ -62,7 +64,8 @@
 /* ---- Command queue, state, interrupts ---- */
 
 #define FIXAR_CORE_STATUS		0x01000u	/* RO */
-#define FIXAR_CORE_STATUS_BUSY		0x00000001u	/* a command is queued or runs, or an AXI transaction is outstanding */
+/* a command is queued or runs, or an AXI transaction is outstanding */
+#define FIXAR_CORE_STATUS_BUSY		0x00000001u
 #define FIXAR_CORE_STATUS_HALTED	0x00000002u	/* a command failed: RESUME or SOFT_RESET */
 #define FIXAR_CORE_STATUS_RESETTING	0x00000004u	/* a soft reset drains */
 #define FIXAR_CORE_STATUS_MEMORY_READY	0x00000008u	/* card memory is calibrated */
@@ -98,7 +101,8 @@
 #define FIXAR_CORE_ACCESS_ERROR_VALID	0x80000000u
 #define FIXAR_CORE_SCRATCH		0x01034u	/* RW; does nothing */
 #define FIXAR_CORE_MEM_EPOCH		0x01038u	/* RO; bits as FIXAR_CORE_SEQ */
-#define FIXAR_CORE_MEM_COOKIE		0x0103cu	/* RW; 0 after the FPGA was configured, kept by every other reset */
+/* RW; 0 after the FPGA was configured, kept by every other reset */
+#define FIXAR_CORE_MEM_COOKIE		0x0103cu
 
 /* ---- Window: the part of card memory that commands may touch (RW while idle) ---- */
 
@@ -211,11 +215,14 @@ struct fixar_command {
 	__le32 reserved1[6];
 };
 
-/* CORE_ERROR_INFO.CODE. HARDWARE.md has the order in which a command is checked, and what CORE_ERROR_OFFSET then says. */
+/*
+ * CORE_ERROR_INFO.CODE. HARDWARE.md has the order in which a command is checked, and what CORE_ERROR_OFFSET then says.
+ */
 #define FIXAR_ERROR_NONE		0u
 #define FIXAR_ERROR_SEQUENCE		1u	/* the slot's number is not the doorbell's */
 #define FIXAR_ERROR_OPCODE		2u	/* unknown, or not in ID_OPCODES */
-#define FIXAR_ERROR_COMMAND		3u	/* a reserved bit is set, a field that must be 0 is not, a count is 0, misaligned */
+/* a reserved bit is set, a field that must be 0 is not, a count is 0, misaligned */
+#define FIXAR_ERROR_COMMAND		3u
 #define FIXAR_ERROR_MODE		4u	/* a mode register that this opcode uses is out of range */
 #define FIXAR_ERROR_HEADER		5u	/* magic, schema, size or shape in the arena's header */
 #define FIXAR_ERROR_TABLE		6u	/* a quantizer or a power of Adam out of range */
@@ -268,7 +275,8 @@ _Static_assert(__builtin_offsetof(struct fixar_command, reserved1) == 40, "comma
 _Static_assert(sizeof(struct fixar_result_record) == FIXAR_RESULT_BYTES, "a result record");
 _Static_assert(__builtin_offsetof(struct fixar_result_record, cycles) == 8, "result record: cycles");
 _Static_assert(__builtin_offsetof(struct fixar_result_record, offset) == 24, "result record: offset");
-_Static_assert(FIXAR_RESULT_BASE + FIXAR_FIFO_DEPTH_MAX * FIXAR_RESULT_BYTES <= FIXAR_SLOT_BASE, "records end before slots");
+_Static_assert(FIXAR_RESULT_BASE + FIXAR_FIFO_DEPTH_MAX * FIXAR_RESULT_BYTES <= FIXAR_SLOT_BASE,
+	       "records end before slots");
 _Static_assert(FIXAR_SLOT_BASE + FIXAR_FIFO_DEPTH_MAX * FIXAR_SLOT_BYTES == FIXAR_SLOT_END, "the last slot");
 _Static_assert(FIXAR_CMS_BASE % FIXAR_CMS_BYTES == 0, "an AXI window is aligned to its size");
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT */
 /*
- * The XDMA IP ("DMA/Bridge Subsystem for PCI Express", PG195): registers of its BAR and the descriptor. What is here is the IP's, not
- * this project's; driver/HARDWARE.md says how FIXAR uses it.
+ * The XDMA IP ("DMA/Bridge Subsystem for PCI Express", PG195): registers of its BAR and the descriptor. What is here is
+ * the IP's, not this project's; driver/HARDWARE.md says how FIXAR uses it.
  *
  * A block's registers are offsets from the block; FIXAR_XDMA_H2C(n) and the like are the blocks. 32-bit accesses only.
  */
@@ -109,7 +109,9 @@
 #define FIXAR_XDMA_WRITE_BACK_ERROR		0x80000000u
 #define FIXAR_XDMA_WRITE_BACK_COUNT		0x00ffffffu
 
-/* PG195's names for the bits; the vendor's driver has 0 and 2 the other way round. Write CLEAR alone, then AUTO | RUN. */
+/*
+ * PG195's names for the bits; the vendor's driver has 0 and 2 the other way round. Write CLEAR alone, then AUTO | RUN.
+ */
 #define FIXAR_XDMA_PERF_CONTROL_AUTO		0x00000001u
 #define FIXAR_XDMA_PERF_CONTROL_CLEAR		0x00000002u
 #define FIXAR_XDMA_PERF_CONTROL_RUN		0x00000004u
@@ -129,7 +131,8 @@
 #define FIXAR_XDMA_IRQ_USER_PENDING		0x48u		/* source */
 #define FIXAR_XDMA_IRQ_CHANNEL_PENDING		0x4cu
 #define FIXAR_XDMA_IRQ_USER_VECTOR(n)		(0x80u + 4u * ((n) / 4u))	/* four lines a register */
-#define FIXAR_XDMA_IRQ_CHANNEL_VECTOR(n)	(0xa0u + 4u * ((n) / 4u))	/* H2C first, C2H right behind the last H2C */
+/* H2C first, C2H right behind the last H2C */
+#define FIXAR_XDMA_IRQ_CHANNEL_VECTOR(n)	(0xa0u + 4u * ((n) / 4u))
 #define FIXAR_XDMA_IRQ_VECTOR_SHIFT(n)		(8u * ((n) % 4u))
 #define FIXAR_XDMA_IRQ_VECTOR_MASK		0x1fu
 
@@ -180,7 +183,8 @@ struct fixar_xdma_descriptor {
 
 #define FIXAR_XDMA_DESC_MAGIC			0xad4b0000u
 #define FIXAR_XDMA_DESC_MAGIC_MASK		0xffff0000u
-#define FIXAR_XDMA_DESC_ADJACENT		0x00003f00u	/* descriptors that follow the one at `next` without a gap */
+/* descriptors that follow the one at `next` without a gap */
+#define FIXAR_XDMA_DESC_ADJACENT		0x00003f00u
 #define FIXAR_XDMA_DESC_EOP			0x00000010u	/* AXI-Stream only */
 #define FIXAR_XDMA_DESC_COMPLETED		0x00000002u
 #define FIXAR_XDMA_DESC_STOP			0x00000001u
@@ -195,7 +199,7 @@ _Static_assert(__builtin_offsetof(struct fixar_xdma_descriptor, source_lo) == 8,
 _Static_assert(__builtin_offsetof(struct fixar_xdma_descriptor, destination_lo) == 16, "descriptor: destination");
 _Static_assert(__builtin_offsetof(struct fixar_xdma_descriptor, next_lo) == 24, "descriptor: next");
 _Static_assert((FIXAR_XDMA_STATUS_READ_ERROR | FIXAR_XDMA_STATUS_WRITE_ERROR | FIXAR_XDMA_STATUS_DESC_ERROR |
-		FIXAR_XDMA_STATUS_ALIGN_MISMATCH | FIXAR_XDMA_STATUS_MAGIC_STOPPED | FIXAR_XDMA_STATUS_INVALID_LENGTH) ==
-	       FIXAR_XDMA_STATUS_ERRORS, "the errors");
+		FIXAR_XDMA_STATUS_ALIGN_MISMATCH | FIXAR_XDMA_STATUS_MAGIC_STOPPED |
+		FIXAR_XDMA_STATUS_INVALID_LENGTH) == FIXAR_XDMA_STATUS_ERRORS, "the errors");
 
 #endif /* FIXAR_HW_XDMA_H */

@@ -2,7 +2,10 @@
 #ifndef __DRM_UAPI_FIXAR_ACCEL_H__
 #define __DRM_UAPI_FIXAR_ACCEL_H__
 
-/* An out-of-tree module finds the kernel's drm.h by this name; a program finds libdrm's by the other. */
+/*
+ * An out-of-tree module finds the kernel's drm.h by this name; a program finds libdrm's by the
+ * other.
+ */
 #ifdef __KERNEL__
 #include <drm/drm.h>
 #else
@@ -16,31 +19,39 @@ extern "C" {
 /**
  * DOC: Overview
  *
- * A FIXAR card trains DDPG agents in fixed point. A *context* owns an *arena*, a contiguous piece of the card's memory that
- * holds one agent. *Jobs* copy between buffer objects (host memory) and the arena, or let the core execute operations on it. An
- * agent lives in its arena from its creation to its end; a training step moves a batch in and statistics out.
+ * A FIXAR card trains DDPG agents in fixed point. A *context* owns an *arena*, a contiguous piece
+ * of the card's memory that holds one agent. *Jobs* copy between buffer objects (host memory) and
+ * the arena, or let the core execute operations on it. An agent lives in its arena from its
+ * creation to its end; a training step moves a batch in and statistics out.
  *
- * A program: QUERY the device; CTX_CREATE an arena; BO_CREATE and mmap() a buffer, write header and state into it, BO_FINI; SUBMIT a
- * host-to-card job with them; CTX_SET_MODE; then again and again SUBMIT batches, operations and reads of their results, wait on
- * the out-fence (DRM_IOCTL_SYNCOBJ_WAIT), BO_PREP, read, CTX_QUERY. What lies where in an arena, and what an operation reads and
- * writes, is the card's contract: driver/HARDWARE.md and include/hw/fixar_arena.h.
+ * A program: QUERY the device; CTX_CREATE an arena; BO_CREATE and mmap() a buffer, write header and
+ * state into it, BO_FINI; SUBMIT a host-to-card job with them; CTX_SET_MODE; then again and again
+ * SUBMIT batches, operations and reads of their results, wait on the out-fence
+ * (DRM_IOCTL_SYNCOBJ_WAIT), BO_PREP, read, CTX_QUERY. What lies where in an arena, and what an
+ * operation reads and writes, is the card's contract: driver/HARDWARE.md and
+ * include/hw/fixar_arena.h.
  *
- * Waiting, synchronization objects, PRIME and closing of handles are the DRM core's (DRM_IOCTL_SYNCOBJ_*, DRM_IOCTL_PRIME_*,
- * DRM_IOCTL_GEM_CLOSE). The node is /dev/accel/accelN, or a render node on kernels without the accel subsystem; the driver's name is
- * "fixar".
+ * Waiting, synchronization objects, PRIME and closing of handles are the DRM core's
+ * (DRM_IOCTL_SYNCOBJ_*, DRM_IOCTL_PRIME_*, DRM_IOCTL_GEM_CLOSE). The node is /dev/accel/accelN, or
+ * a render node on kernels without the accel subsystem; the driver's name is "fixar".
  */
 
 /**
  * DOC: Rules
  *
- * - All integers are fixed width; padding and reserved fields must be 0, flags must be known ones: else -EINVAL.
- * - An ioctl's struct grows at its end. A shorter one of an older program is read as if followed by zeros; a longer one of a newer
- *   program has its tail ignored by the DRM core, so a program finds out by struct drm_fixar_query_device what the driver knows.
- * - An array is struct drm_fixar_array. An element longer than the driver knows is accepted if its tail is 0, else -E2BIG; a shorter
- *   one is accepted if it has at least the size of the first version, else -EINVAL.
+ * - All integers are fixed width; padding and reserved fields must be 0, flags must be known ones:
+ *   else -EINVAL.
+ * - An ioctl's struct grows at its end. A shorter one of an older program is read as if followed by
+ *   zeros; a longer one of a newer program has its tail ignored by the DRM core, so a program finds
+ *   out by struct drm_fixar_query_device what the driver knows.
+ * - An array is struct drm_fixar_array. An element longer than the driver knows is accepted if its
+ *   tail is 0, else -E2BIG; a shorter one is accepted if it has at least the size of the first
+ *   version, else -EINVAL.
  * - Pointers are user addresses in a __u64. -EFAULT: not readable or not writable.
- * - Handles are per open file. -ENOENT: there is no such buffer, context or synchronization object in this file.
- * - Every ioctl: -ENODEV once the card is gone, -EINVAL as above, -ENOMEM. Beyond these each ioctl lists its own.
+ * - Handles are per open file. -ENOENT: there is no such buffer, context or synchronization object
+ *   in this file.
+ * - Every ioctl: -ENODEV once the card is gone, -EINVAL as above, -ENOMEM. Beyond these each ioctl
+ *   lists its own.
  * - No ioctl returns -EAGAIN, because libdrm repeats a call on it for ever.
  */
 
@@ -83,7 +94,10 @@ enum drm_fixar_ioctl_id {
  * struct drm_fixar_array - An array of structs that may grow.
  */
 struct drm_fixar_array {
-	/** @stride: Bytes from one element to the next: sizeof() of the element as the program knows it. 0 if @count is 0. */
+	/**
+	 * @stride: Bytes from one element to the next: sizeof() of the element as the program knows
+	 * it. 0 if @count is 0.
+	 */
 	__u32 stride;
 
 	/** @count: Number of elements. */
@@ -102,7 +116,10 @@ enum drm_fixar_query_type {
 	/** @DRM_FIXAR_QUERY_DEVICE: struct drm_fixar_query_device; index 0. */
 	DRM_FIXAR_QUERY_DEVICE = 0,
 
-	/** @DRM_FIXAR_QUERY_QUEUE: struct drm_fixar_query_queue; index DRM_FIXAR_QUERY_QUEUE_INDEX(). */
+	/**
+	 * @DRM_FIXAR_QUERY_QUEUE: struct drm_fixar_query_queue; index
+	 * DRM_FIXAR_QUERY_QUEUE_INDEX().
+	 */
 	DRM_FIXAR_QUERY_QUEUE = 1,
 
 	/** @DRM_FIXAR_QUERY_MEMORY: struct drm_fixar_query_memory; index 0. */
@@ -111,18 +128,22 @@ enum drm_fixar_query_type {
 	/** @DRM_FIXAR_QUERY_COUNTERS: struct drm_fixar_query_counters; index 0. */
 	DRM_FIXAR_QUERY_COUNTERS = 3,
 
-	/** @DRM_FIXAR_QUERY_MODE: struct drm_fixar_mode as the card's registers hold it now; index 0. */
+	/**
+	 * @DRM_FIXAR_QUERY_MODE: struct drm_fixar_mode as the card's registers hold it now; index
+	 * 0.
+	 */
 	DRM_FIXAR_QUERY_MODE = 4,
 };
 
 /**
  * struct drm_fixar_query - Argument of DRM_IOCTL_FIXAR_QUERY: asks about the device.
  *
- * With @data 0 only @size is written: the bytes of the struct as the driver knows it. Otherwise the smaller of @size and that is
- * copied to @data, what is left of @size bytes is set to 0, and @size becomes the driver's. Values are a snapshot.
+ * With @data 0 only @size is written: the bytes of the struct as the driver knows it. Otherwise the
+ * smaller of @size and that is copied to @data, what is left of @size bytes is set to 0, and @size
+ * becomes the driver's. Values are a snapshot.
  *
- * Needs no privilege beyond the open node. Works in every state of the card but "gone". While the card is being recovered, register
- * contents (counters, mode) are those that were read last.
+ * Needs no privilege beyond the open node. Works in every state of the card but "gone". While the
+ * card is being recovered, register contents (counters, mode) are those that were read last.
  *
  * Errors: -EINVAL: unknown @type or @index.
  */
@@ -144,8 +165,9 @@ struct drm_fixar_query {
 };
 
 /*
- * Bits of drm_fixar_query_device.capabilities. WINDOWS: the card confines the core to a context's arena; without it there is one context
- * at a time. SENSORS: the card has a management controller, whose values are in hwmon. ECC: card memory detects errors.
+ * Bits of drm_fixar_query_device.capabilities. WINDOWS: the card confines the core to a context's
+ * arena; without it there is one context at a time. SENSORS: the card has a management controller,
+ * whose values are in hwmon. ECC: card memory detects errors.
  */
 #define DRM_FIXAR_CAP_WINDOWS		(1ULL << 0)
 #define DRM_FIXAR_CAP_SENSORS		(1ULL << 1)
@@ -174,7 +196,8 @@ enum drm_fixar_irq_mode {
 };
 
 /**
- * struct drm_fixar_query_device - What the card is. Constant while the node is open, but for @state and @mem_epoch.
+ * struct drm_fixar_query_device - What the card is. Constant while the node is open, but for @state
+ * and @mem_epoch.
  */
 struct drm_fixar_query_device {
 	/** @hw_version: Of the card's contract: major << 16 | minor. */
@@ -272,7 +295,8 @@ enum drm_fixar_queue {
 #define DRM_FIXAR_QUERY_QUEUE_INDEX(queue, channel)	((__u32)(queue) | (__u32)(channel) << 8)
 
 /**
- * struct drm_fixar_query_queue - What a queue, or one channel of it, has done since the driver was loaded, for all clients.
+ * struct drm_fixar_query_queue - What a queue, or one channel of it, has done since the driver was
+ * loaded, for all clients.
  */
 struct drm_fixar_query_queue {
 	/** @queue: DRM_FIXAR_QUEUE_*. */
@@ -308,7 +332,8 @@ struct drm_fixar_query_memory {
 };
 
 /**
- * struct drm_fixar_query_counters - The core's counters since the card was reset, and the driver's since it was loaded.
+ * struct drm_fixar_query_counters - The core's counters since the card was reset, and the driver's
+ * since it was loaded.
  */
 struct drm_fixar_query_counters {
 	/** @timestamp: Cycles of the core's clock. */
@@ -346,12 +371,15 @@ struct drm_fixar_query_counters {
 /* ---- Buffer objects ---- */
 
 /**
- * struct drm_fixar_bo_create - Argument of DRM_IOCTL_FIXAR_BO_CREATE: makes a buffer in host memory.
+ * struct drm_fixar_bo_create - Argument of DRM_IOCTL_FIXAR_BO_CREATE: makes a buffer in host
+ * memory.
  *
- * The memory is zeroed, cached, and belongs to the file until the handle is closed, all mappings are gone and all jobs with it are
- * finished. Between a job and the CPU stands BO_PREP or BO_FINI, on machines with coherent DMA too (bounce buffers).
+ * The memory is zeroed, cached, and belongs to the file until the handle is closed, all mappings
+ * are gone and all jobs with it are finished. Between a job and the CPU stands BO_PREP or BO_FINI,
+ * on machines with coherent DMA too (bounce buffers).
  *
- * Errors: -EINVAL: @size 0 or beyond what the machine can address. -ENOSPC: no room for an mmap offset.
+ * Errors: -EINVAL: @size 0 or beyond what the machine can address. -ENOSPC: no room for an mmap
+ * offset.
  */
 struct drm_fixar_bo_create {
 	/** @size: Input: bytes. Output: rounded up to whole pages. */
@@ -374,12 +402,12 @@ struct drm_fixar_bo_create {
 /**
  * struct drm_fixar_bo_prep - Argument of DRM_IOCTL_FIXAR_BO_PREP: the CPU takes a buffer.
  *
- * Waits until no unfinished job writes the buffer (READ) or uses it at all (WRITE), then makes the CPU see what the card wrote.
- * A failed job counts as finished: CTX_QUERY says so. For an imported buffer it waits only; its exporter's DMA_BUF_IOCTL_SYNC does
- * the rest.
+ * Waits until no unfinished job writes the buffer (READ) or uses it at all (WRITE), then makes the
+ * CPU see what the card wrote. A failed job counts as finished: CTX_QUERY says so. For an imported
+ * buffer it waits only; its exporter's DMA_BUF_IOCTL_SYNC does the rest.
  *
- * Errors: -EINVAL: no flag. -EBUSY: busy and @timeout_ns not after now. -ETIMEDOUT. -ERESTARTSYS (the call is
- * repeated, or -EINTR): a signal.
+ * Errors: -EINVAL: no flag. -EBUSY: busy and @timeout_ns not after now. -ETIMEDOUT. -ERESTARTSYS
+ * (the call is repeated, or -EINTR): a signal.
  */
 struct drm_fixar_bo_prep {
 	/** @handle: Input: GEM handle. */
@@ -395,29 +423,36 @@ struct drm_fixar_bo_prep {
 /**
  * struct drm_fixar_bo_fini - Argument of DRM_IOCTL_FIXAR_BO_FINI: the CPU gives a buffer back.
  *
- * Makes the card see what the CPU wrote. To be called before the SUBMIT of a job that uses the buffer. Never waits.
+ * Makes the card see what the CPU wrote. To be called before the SUBMIT of a job that uses the
+ * buffer. Never waits.
  */
 struct drm_fixar_bo_fini {
 	/** @handle: Input: GEM handle. */
 	__u32 handle;
 
-	/** @flags: Input: as in the BO_PREP that it ends; DRM_FIXAR_BO_WRITE after first use without one. */
+	/**
+	 * @flags: Input: as in the BO_PREP that it ends; DRM_FIXAR_BO_WRITE after first use without
+	 * one.
+	 */
 	__u32 flags;
 };
 
 /* ---- Contexts ---- */
 
 /**
- * struct drm_fixar_ctx_create - Argument of DRM_IOCTL_FIXAR_CTX_CREATE: makes a context and its arena.
+ * struct drm_fixar_ctx_create - Argument of DRM_IOCTL_FIXAR_CTX_CREATE: makes a context and its
+ * arena.
  *
- * The arena reads as zeros; jobs of the context wait until it does. It is gone with the context. There is no migration and no
- * overcommitment: the size is fixed and the memory is there, or the call fails.
+ * The arena reads as zeros; jobs of the context wait until it does. It is gone with the context.
+ * There is no migration and no overcommitment: the size is fixed and the memory is there, or the
+ * call fails.
  *
- * The context's mode is the device's default for new contexts (root sets it in sysfs; initially struct drm_fixar_mode's documented
- * defaults).
+ * The context's mode is the device's default for new contexts (root sets it in sysfs; initially
+ * struct drm_fixar_mode's documented defaults).
  *
- * Errors: -EINVAL: @size 0 or above the card's memory. -ENOSPC: no such contiguous piece is free, or the file has max_contexts.
- * -EBUSY: the card lacks DRM_FIXAR_CAP_WINDOWS and another context exists.
+ * Errors: -EINVAL: @size 0 or above the card's memory. -ENOSPC: no such contiguous piece is free,
+ * or the file has max_contexts. -EBUSY: the card lacks DRM_FIXAR_CAP_WINDOWS and another context
+ * exists.
  */
 struct drm_fixar_ctx_create {
 	/** @size: Input: bytes of the arena. Output: rounded up to arena_granule. */
@@ -433,8 +468,9 @@ struct drm_fixar_ctx_create {
 /**
  * struct drm_fixar_ctx_destroy - Argument of DRM_IOCTL_FIXAR_CTX_DESTROY.
  *
- * Returns at once. Jobs that have not started end with -ECANCELED; one that runs is finished. The arena is zeroed before its memory
- * goes to another context. Closing the file destroys its contexts.
+ * Returns at once. Jobs that have not started end with -ECANCELED; one that runs is finished. The
+ * arena is zeroed before its memory goes to another context. Closing the file destroys its
+ * contexts.
  */
 struct drm_fixar_ctx_destroy {
 	/** @handle: Input: context. */
@@ -455,11 +491,14 @@ enum drm_fixar_precision {
 	DRM_FIXAR_PRECISION_QUANTIZED = 1,
 };
 
-/* drm_fixar_mode.quantization: training keeps the ranges of activations and gradients in the arena. */
+/*
+ * drm_fixar_mode.quantization: training keeps the ranges of activations and gradients in the arena.
+ */
 #define DRM_FIXAR_QUANTIZATION_OBSERVE	(1 << 0)
 
 /**
- * enum drm_fixar_parallelism - Values of drm_fixar_mode.parallelism. It changes no bit of any result.
+ * enum drm_fixar_parallelism - Values of drm_fixar_mode.parallelism. It changes no bit of any
+ * result.
  */
 enum drm_fixar_parallelism {
 	/** @DRM_FIXAR_PARALLELISM_AUTO: For each product the faster one. */
@@ -487,7 +526,8 @@ enum drm_fixar_noise {
 };
 
 /**
- * struct drm_fixar_mode - The mode registers, all of them. "Fraction f": the integer stands for itself / 2^f.
+ * struct drm_fixar_mode - The mode registers, all of them. "Fraction f": the integer stands for
+ * itself / 2^f.
  *
  * The driver's own defaults are in brackets.
  */
@@ -512,7 +552,10 @@ struct drm_fixar_mode {
 	__u32 beta1;
 	/** @one_minus_beta2: Fraction 32, 2^12 to 2^31 - 1 [0.001: 4294967]. */
 	__u32 one_minus_beta2;
-	/** @rate_mantissa: Learning rate of actor, critic = mantissa / 2^exponent; 2^30 to 2^31 - 1 [0.001: 1099511628]. */
+	/**
+	 * @rate_mantissa: Learning rate of actor, critic = mantissa / 2^exponent; 2^30 to 2^31 - 1
+	 * [0.001: 1099511628].
+	 */
 	__u32 rate_mantissa[2];
 	/** @rate_exponent: 31 to 50 [40]. */
 	__u32 rate_exponent[2];
@@ -521,10 +564,12 @@ struct drm_fixar_mode {
 };
 
 /**
- * struct drm_fixar_ctx_mode - Argument of DRM_IOCTL_FIXAR_CTX_SET_MODE and DRM_IOCTL_FIXAR_CTX_GET_MODE.
+ * struct drm_fixar_ctx_mode - Argument of DRM_IOCTL_FIXAR_CTX_SET_MODE and
+ * DRM_IOCTL_FIXAR_CTX_GET_MODE.
  *
- * SET_MODE sets all fields or none. It holds for jobs submitted after it; a job keeps the mode that its context had when it was
- * submitted. The card is not touched: the driver writes the registers when the context's job runs. GET_MODE returns what SET_MODE set.
+ * SET_MODE sets all fields or none. It holds for jobs submitted after it; a job keeps the mode that
+ * its context had when it was submitted. The card is not touched: the driver writes the registers
+ * when the context's job runs. GET_MODE returns what SET_MODE set.
  *
  * Errors: -EINVAL: a field out of range.
  */
@@ -546,10 +591,15 @@ enum drm_fixar_ctx_state {
 	/** @DRM_FIXAR_CTX_OK: Jobs run. */
 	DRM_FIXAR_CTX_OK = 0,
 
-	/** @DRM_FIXAR_CTX_FAULTED: A job failed; the agent's state is undefined. The context can only be destroyed. */
+	/**
+	 * @DRM_FIXAR_CTX_FAULTED: A job failed; the agent's state is undefined. The context can
+	 * only be destroyed.
+	 */
 	DRM_FIXAR_CTX_FAULTED = 1,
 
-	/** @DRM_FIXAR_CTX_LOST: Card memory lost its contents. The context can only be destroyed. */
+	/**
+	 * @DRM_FIXAR_CTX_LOST: Card memory lost its contents. The context can only be destroyed.
+	 */
 	DRM_FIXAR_CTX_LOST = 2,
 };
 
@@ -560,13 +610,19 @@ enum drm_fixar_fault {
 	/** @DRM_FIXAR_FAULT_NONE: It is not. */
 	DRM_FIXAR_FAULT_NONE = 0,
 
-	/** @DRM_FIXAR_FAULT_CORE: The core refused an operation or failed in it: core_error says why. */
+	/**
+	 * @DRM_FIXAR_FAULT_CORE: The core refused an operation or failed in it: core_error says
+	 * why.
+	 */
 	DRM_FIXAR_FAULT_CORE = 1,
 
 	/** @DRM_FIXAR_FAULT_TIMEOUT: An operation or a copy made no progress. */
 	DRM_FIXAR_FAULT_TIMEOUT = 2,
 
-	/** @DRM_FIXAR_FAULT_RESET: The card was reset for another reason while an operation of this context ran. */
+	/**
+	 * @DRM_FIXAR_FAULT_RESET: The card was reset for another reason while an operation of this
+	 * context ran.
+	 */
 	DRM_FIXAR_FAULT_RESET = 3,
 
 	/** @DRM_FIXAR_FAULT_COPY: A copy failed: dma_status says why. */
@@ -579,8 +635,8 @@ enum drm_fixar_fault {
 /**
  * struct drm_fixar_ctx_query - Argument of DRM_IOCTL_FIXAR_CTX_QUERY: how a context is.
  *
- * To be called after a wait: a wait on the fence of a failed job returns success. The first fault stays. Jobs of a context are
- * counted from 1 in the order of their submission, over all queues.
+ * To be called after a wait: a wait on the fence of a failed job returns success. The first fault
+ * stays. Jobs of a context are counted from 1 in the order of their submission, over all queues.
  */
 struct drm_fixar_ctx_query {
 	/** @handle: Input: context. */
@@ -639,8 +695,9 @@ struct drm_fixar_sync {
 /**
  * struct drm_fixar_copy - One copy, in a job of the queues H2C and C2H.
  *
- * Any size and alignment on both sides; aligned ones are faster. Copies of one job may run in any order: they should not overlap in
- * their destination. A copy that was cut by a reset is done again.
+ * Any size and alignment on both sides; aligned ones are faster. Copies of one job may run in any
+ * order: they should not overlap in their destination. A copy that was cut by a reset is done
+ * again.
  */
 struct drm_fixar_copy {
 	/** @bo: GEM handle of the host's buffer. */
@@ -669,19 +726,24 @@ enum drm_fixar_op {
 	/** @DRM_FIXAR_OP_ACT: Observations at input to actions at output. */
 	DRM_FIXAR_OP_ACT = 2,
 
-	/** @DRM_FIXAR_OP_TRAIN: One training step on the batch at input, both soft updates included. */
+	/**
+	 * @DRM_FIXAR_OP_TRAIN: One training step on the batch at input, both soft updates included.
+	 */
 	DRM_FIXAR_OP_TRAIN = 3,
 
 	/** @DRM_FIXAR_OP_READ_RANGES: Completes the ranges in the arena by those of the weights. */
 	DRM_FIXAR_OP_READ_RANGES = 4,
 
-	/** @DRM_FIXAR_OP_RELOAD: Header or state of the arena were written by a copy: to stand before the next other operation. */
+	/**
+	 * @DRM_FIXAR_OP_RELOAD: Header or state of the arena were written by a copy: to stand
+	 * before the next other operation.
+	 */
 	DRM_FIXAR_OP_RELOAD = 5,
 };
 
 /*
- * Flags of ACT. EXPLORE: with exploration noise; its state advances, saturations count. RESET_NOISE: an episode starts, the state of
- * the noise is set to 0 first.
+ * Flags of ACT. EXPLORE: with exploration noise; its state advances, saturations count.
+ * RESET_NOISE: an episode starts, the state of the noise is set to 0 first.
  */
 #define DRM_FIXAR_OP_EXPLORE		(1 << 0)
 #define DRM_FIXAR_OP_RESET_NOISE	(1 << 1)
@@ -689,9 +751,10 @@ enum drm_fixar_op {
 /**
  * struct drm_fixar_operation - One operation of the core, in a job of the queue CORE.
  *
- * Offsets are arena offsets, multiples of operation_align; 0 stands for none. The driver checks fields that must be 0,
- * alignment, @count against max_batch, and that offsets begin in the arena. Sizes follow from the agent's header, which the core
- * reads: it checks the rest, and an operation that it refuses faults the context.
+ * Offsets are arena offsets, multiples of operation_align; 0 stands for none. The driver checks
+ * fields that must be 0, alignment, @count against max_batch, and that offsets begin in the arena.
+ * Sizes follow from the agent's header, which the core reads: it checks the rest, and an operation
+ * that it refuses faults the context.
  */
 struct drm_fixar_operation {
 	/** @type: DRM_FIXAR_OP_*. */
@@ -719,17 +782,23 @@ struct drm_fixar_operation {
 /* drm_fixar_job.channel names a DMA channel; without it the driver chooses. */
 #define DRM_FIXAR_JOB_CHANNEL		(1 << 0)
 
-/* Of one submission: the bits of drm_fixar_job.depends. Other limits are in struct drm_fixar_query_device. */
+/*
+ * Of one submission: the bits of drm_fixar_job.depends. Other limits are in struct
+ * drm_fixar_query_device.
+ */
 #define DRM_FIXAR_MAX_JOBS		64
 
 /**
- * struct drm_fixar_job - Copies in one direction, or operations, of one context: what runs as one piece.
+ * struct drm_fixar_job - Copies in one direction, or operations, of one context: what runs as one
+ * piece.
  *
- * Jobs of one context and queue run in the order of their submission. Between queues there is no order but by @depends and fences:
- * operations that need a copy depend on its job. A job waits, in addition, for foreign fences of its buffers (dma-buf): those that write, for
- * H2C; all, for C2H. It becomes a reader (H2C) or the writer (C2H) of its buffers.
+ * Jobs of one context and queue run in the order of their submission. Between queues there is no
+ * order but by @depends and fences: operations that need a copy depend on its job. A job waits, in
+ * addition, for foreign fences of its buffers (dma-buf): those that write, for H2C; all, for C2H.
+ * It becomes a reader (H2C) or the writer (C2H) of its buffers.
  *
- * When a job fails, its fence has an error, the context is faulted, and the context's later jobs end with -EIO without running.
+ * When a job fails, its fence has an error, the context is faulted, and the context's later jobs
+ * end with -EIO without running.
  */
 struct drm_fixar_job {
 	/** @ctx: Context. */
@@ -738,16 +807,25 @@ struct drm_fixar_job {
 	/** @queue: DRM_FIXAR_QUEUE_*. */
 	__u32 queue;
 
-	/** @channel: With DRM_FIXAR_JOB_CHANNEL: 0 to the queue's channels - 1; else 0. Never for CORE. */
+	/**
+	 * @channel: With DRM_FIXAR_JOB_CHANNEL: 0 to the queue's channels - 1; else 0. Never for
+	 * CORE.
+	 */
 	__u32 channel;
 
 	/** @flags: DRM_FIXAR_JOB_*. */
 	__u32 flags;
 
-	/** @depends: Bit i: wait for job i of this submission, an earlier one. If that fails, this one ends with -ECANCELED. */
+	/**
+	 * @depends: Bit i: wait for job i of this submission, an earlier one. If that fails, this
+	 * one ends with -ECANCELED.
+	 */
 	__u64 depends;
 
-	/** @operations: struct drm_fixar_copy or, for CORE, struct drm_fixar_operation; 1 to max_operations. */
+	/**
+	 * @operations: struct drm_fixar_copy or, for CORE, struct drm_fixar_operation; 1 to
+	 * max_operations.
+	 */
 	struct drm_fixar_array operations;
 
 	/** @in_syncs: struct drm_fixar_sync; up to max_syncs. Their errors are not inherited. */
@@ -760,11 +838,13 @@ struct drm_fixar_job {
 /**
  * struct drm_fixar_submit - Argument of DRM_IOCTL_FIXAR_SUBMIT: hands jobs over.
  *
- * All or nothing: everything is checked and allocated before the first job is queued. Never waits for the card.
+ * All or nothing: everything is checked and allocated before the first job is queued. Never waits
+ * for the card.
  *
- * Errors: -EINVAL: no job, more than max_jobs; @queue, @channel, @depends or an operation wrong; an in-fence without a fence. -E2BIG: an
- * array of operations or fences is too long, or an unknown tail of an element is not 0. -ERANGE: an offset or size beyond
- * buffer or arena. -EIO: a context is faulted. -ESTALE: a context is lost. -EBUSY: a context would have more than max_pending
+ * Errors: -EINVAL: no job, more than max_jobs; @queue, @channel, @depends or an operation wrong; an
+ * in-fence without a fence. -E2BIG: an array of operations or fences is too long, or an unknown
+ * tail of an element is not 0. -ERANGE: an offset or size beyond buffer or arena. -EIO: a context
+ * is faulted. -ESTALE: a context is lost. -EBUSY: a context would have more than max_pending
  * unfinished jobs. -EOPNOTSUPP: the card lacks the operation.
  */
 struct drm_fixar_submit {
@@ -778,16 +858,26 @@ struct drm_fixar_submit {
 	__u32 pad;
 };
 
-#define DRM_IOCTL_FIXAR_QUERY		DRM_IOWR(DRM_COMMAND_BASE + DRM_FIXAR_QUERY, struct drm_fixar_query)
-#define DRM_IOCTL_FIXAR_BO_CREATE	DRM_IOWR(DRM_COMMAND_BASE + DRM_FIXAR_BO_CREATE, struct drm_fixar_bo_create)
-#define DRM_IOCTL_FIXAR_BO_PREP		DRM_IOW(DRM_COMMAND_BASE + DRM_FIXAR_BO_PREP, struct drm_fixar_bo_prep)
-#define DRM_IOCTL_FIXAR_BO_FINI		DRM_IOW(DRM_COMMAND_BASE + DRM_FIXAR_BO_FINI, struct drm_fixar_bo_fini)
-#define DRM_IOCTL_FIXAR_CTX_CREATE	DRM_IOWR(DRM_COMMAND_BASE + DRM_FIXAR_CTX_CREATE, struct drm_fixar_ctx_create)
-#define DRM_IOCTL_FIXAR_CTX_DESTROY	DRM_IOW(DRM_COMMAND_BASE + DRM_FIXAR_CTX_DESTROY, struct drm_fixar_ctx_destroy)
-#define DRM_IOCTL_FIXAR_CTX_SET_MODE	DRM_IOW(DRM_COMMAND_BASE + DRM_FIXAR_CTX_SET_MODE, struct drm_fixar_ctx_mode)
-#define DRM_IOCTL_FIXAR_CTX_GET_MODE	DRM_IOWR(DRM_COMMAND_BASE + DRM_FIXAR_CTX_GET_MODE, struct drm_fixar_ctx_mode)
-#define DRM_IOCTL_FIXAR_CTX_QUERY	DRM_IOWR(DRM_COMMAND_BASE + DRM_FIXAR_CTX_QUERY, struct drm_fixar_ctx_query)
-#define DRM_IOCTL_FIXAR_SUBMIT		DRM_IOW(DRM_COMMAND_BASE + DRM_FIXAR_SUBMIT, struct drm_fixar_submit)
+#define DRM_IOCTL_FIXAR_QUERY \
+	DRM_IOWR(DRM_COMMAND_BASE + DRM_FIXAR_QUERY, struct drm_fixar_query)
+#define DRM_IOCTL_FIXAR_BO_CREATE \
+	DRM_IOWR(DRM_COMMAND_BASE + DRM_FIXAR_BO_CREATE, struct drm_fixar_bo_create)
+#define DRM_IOCTL_FIXAR_BO_PREP \
+	DRM_IOW(DRM_COMMAND_BASE + DRM_FIXAR_BO_PREP, struct drm_fixar_bo_prep)
+#define DRM_IOCTL_FIXAR_BO_FINI \
+	DRM_IOW(DRM_COMMAND_BASE + DRM_FIXAR_BO_FINI, struct drm_fixar_bo_fini)
+#define DRM_IOCTL_FIXAR_CTX_CREATE \
+	DRM_IOWR(DRM_COMMAND_BASE + DRM_FIXAR_CTX_CREATE, struct drm_fixar_ctx_create)
+#define DRM_IOCTL_FIXAR_CTX_DESTROY \
+	DRM_IOW(DRM_COMMAND_BASE + DRM_FIXAR_CTX_DESTROY, struct drm_fixar_ctx_destroy)
+#define DRM_IOCTL_FIXAR_CTX_SET_MODE \
+	DRM_IOW(DRM_COMMAND_BASE + DRM_FIXAR_CTX_SET_MODE, struct drm_fixar_ctx_mode)
+#define DRM_IOCTL_FIXAR_CTX_GET_MODE \
+	DRM_IOWR(DRM_COMMAND_BASE + DRM_FIXAR_CTX_GET_MODE, struct drm_fixar_ctx_mode)
+#define DRM_IOCTL_FIXAR_CTX_QUERY \
+	DRM_IOWR(DRM_COMMAND_BASE + DRM_FIXAR_CTX_QUERY, struct drm_fixar_ctx_query)
+#define DRM_IOCTL_FIXAR_SUBMIT \
+	DRM_IOW(DRM_COMMAND_BASE + DRM_FIXAR_SUBMIT, struct drm_fixar_submit)
 
 #if defined(__cplusplus)
 }
