@@ -42,7 +42,7 @@ static int check_tensor(const struct checkpoint_tensor *tensor, const char *path
 	uint64_t bytes, bad;
 
 	if (!format_name_ok(tensor->name) || !strcmp(tensor->name, FORMAT_METADATA))
-		return fail(message, -EINVAL, "%s: not the name of a tensor: '%s'", path, tensor->name);
+		return fail(message, -EINVAL, "%s: not the name of a tensor: '%.*s'", path, 40, tensor->name);
 	if (!checkpoint_dtype_size(tensor->dtype))
 		return fail(message, -EINVAL, "%s: %s: unknown type %d", path, tensor->name, (int)tensor->dtype);
 	if (tensor->dim_count > CHECKPOINT_MAX_DIMS)
@@ -82,12 +82,15 @@ static int add_strings(json_t *root, const struct checkpoint_string *const *sort
 	for (size_t i = 0; i < count && !error; i++) {
 		json_t *value = json_string(sorted[i]->value);
 
-		if (!format_name_ok(sorted[i]->key) || !value || json_object_get(metadata, sorted[i]->key)) {
+		if (!format_name_ok(sorted[i]->key) || json_object_get(metadata, sorted[i]->key)) {
+			int printable = format_name_ok(sorted[i]->key);
+
 			json_decref(value);
-			return fail(message, -EINVAL,
-				    "%s: the string '%s' is not UTF-8, or its key is taken or not printable", path,
-				    sorted[i]->key);
+			return fail(message, -EINVAL, "%s: the key '%s' is %s", path, printable ? sorted[i]->key : "?",
+				    printable ? "taken, or there twice" : "not printable, or too long");
 		}
+		if (!value)
+			return fail(message, -EINVAL, "%s: the string '%s' is not UTF-8", path, sorted[i]->key);
 		error = set(metadata, sorted[i]->key, value);
 	}
 	return error;

@@ -254,7 +254,7 @@ int events_scan(int fd, const char *path, uint64_t step, struct metrics_scan *sc
 	*scan = (struct metrics_scan){ 0, UINT64_MAX };
 	error = file_size(fd, &size);
 	while (!error && offset < size) {
-		struct event event;
+		struct event event = { 0, 0 };
 		int got = read_record(fd, offset, size, &data, &length);
 
 		if (!got)
