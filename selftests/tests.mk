@@ -22,7 +22,7 @@ $(O)/selftests/%_test: selftests/lib/%_test.c $(O)/libfixar.a $(O)/flags
 # What a device computes, and its tests, need nothing but a compiler and a C library. So they can be built for another architecture
 # and, being static, run by an emulator (selftests/lib/neon_test.py): make O=build/aarch64 CC=aarch64-linux-gnu-gcc core-tests
 CORE_OBJ   := $(filter $(addprefix $(O)/lib/,fx/% pe/% nn/% step/%),$(LIB_OBJ))
-CORE_TESTS := $(addprefix $(O)/core/,golden_test golden_train_test)
+CORE_TESTS := $(addprefix $(O)/core/,golden_test golden_train_test core_test step_test)
 NEON_CC    ?= $(if $(filter aarch64,$(ARCH)),$(CC),aarch64-linux-gnu-gcc)
 
 core-tests: $(CORE_TESTS)
