@@ -64,9 +64,6 @@ static int directory_as_left(const struct replay *replay, const char *directory)
 	if (!disk->directory || strcmp(disk->directory, directory) || stat(directory, &now) ||
 	    now.st_dev != disk->device || now.st_ino != disk->inode)
 		return 0;
-	/* More than a whole ring since the last save: what is missing on disk is no longer here. */
-	if (disk->saved < live)
-		return 0;
 	for (size_t i = 0; i < disk->count; i++) {
 		const struct replay_segment *segment = &disk->segments[i];
 		char *path;
@@ -137,6 +134,28 @@ static int start_anew(struct replay *replay, const char *directory, const struct
 	disk->shift = number - first;
 	disk->saved = live_of(replay);
 	return 0;
+}
+
+/*
+ * More than a whole ring since the last save: what is missing on disk is no longer here. It is left out, for it is never
+ * read. New files would do as well, but for their numbers: those are in the checkpoint, which must not tell when the
+ * saves before it were.
+ */
+static void skip_what_is_lost(struct replay *replay)
+{
+	struct replay_disk *disk = &replay->disk;
+	uint64_t live = live_of(replay), index = live / replay->config.segment;
+
+	if (disk->saved >= live)
+		return;
+	if (index < disk->base + disk->count) {
+		/* In the last file: extend_file() makes the hole. */
+		disk->segments[index - disk->base].end = live;
+	} else {
+		disk->base = index;
+		disk->count = 0;
+	}
+	disk->saved = live;
 }
 
 /* Writes the transitions [from, to) at an offset of a file. */
@@ -320,6 +339,8 @@ int replay_save(struct replay *replay, const char *directory, struct replay_mark
 	anew = !directory_as_left(replay, directory);
 	if (anew)
 		error = start_anew(replay, directory, &message);
+	else
+		skip_what_is_lost(replay);
 	count_before = disk->count;
 	while (!error && disk->saved < replay->total)
 		error = extend_segment(replay, disk->saved / replay->config.segment, &message);
