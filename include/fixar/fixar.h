@@ -12,10 +12,10 @@
  *	fixar_agent_destroy(agent);
  *
  * Conventions. Functions return 0 or a negative errno value and never touch errno; fixar_strerror() and the log callback
- * give details in words. The library prints nothing and has no global state but the list of loaded plug-ins. One thread at a time
- * may use an agent; a device may be shared between agents on several threads; callbacks run on the caller's thread.
- * Option structs start with their size and are initialized by the *_INIT macro of their name; a library that is older than
- * the caller refuses (-E2BIG) non-zero bytes that it does not know.
+ * give details in words. The library prints nothing and has no global state but the list of loaded plug-ins. One thread
+ * at a time may use an agent; a device may be shared between agents on several threads; callbacks run on the caller's
+ * thread. Option structs start with their size and are initialized by the *_INIT macro of their name; a library that is
+ * older than the caller refuses (-E2BIG) non-zero bytes that it does not know.
  */
 #ifndef FIXAR_FIXAR_H
 #define FIXAR_FIXAR_H
@@ -42,21 +42,16 @@ const char *fixar_version(void);
 /* Words for a return value of the library: "success", "Invalid argument". */
 const char *fixar_strerror(int error);
 
-enum fixar_log_level {
-	FIXAR_LOG_ERROR,
-	FIXAR_LOG_WARNING,
-	FIXAR_LOG_INFO,
-	FIXAR_LOG_DEBUG
-};
+enum fixar_log_level { FIXAR_LOG_ERROR, FIXAR_LOG_WARNING, FIXAR_LOG_INFO, FIXAR_LOG_DEBUG };
 
 /* One line without a newline. */
 typedef void (*fixar_log_fn)(void *user, enum fixar_log_level level, const char *message);
 
 /* Precision modes (lib/ARITHMETIC.md section 2). */
 enum fixar_precision {
-	FIXAR_FLOAT32,		/* the yardstick; CPU only */
-	FIXAR_FIXED32,		/* all operands 32 bits */
-	FIXAR_QAT16		/* the paper's: activations 16 bits after the quantization delay */
+	FIXAR_FLOAT32, /* the yardstick; CPU only */
+	FIXAR_FIXED32, /* all operands 32 bits */
+	FIXAR_QAT16    /* the paper's: activations 16 bits after the quantization delay */
 };
 
 /* "float32", "fixed32", "qat16". */
@@ -72,16 +67,19 @@ struct fixar_device_options {
 	size_t size;
 	const char *engine;		/* CPU kernels: "auto" (default, NULL), "scalar", "avx2", "neon" */
 	uint32_t threads;		/* 0: one per processor that the process may use */
-	enum fixar_precision precision;	/* FIXAR_FLOAT32 opens the float32 twin */
+	enum fixar_precision precision; /* FIXAR_FLOAT32 opens the float32 twin */
 	fixar_log_fn log;		/* may be NULL */
 	void *log_user;
 };
-#define FIXAR_DEVICE_OPTIONS_INIT { .size = sizeof(struct fixar_device_options), .precision = FIXAR_FIXED32 }
+#define FIXAR_DEVICE_OPTIONS_INIT                                                       \
+	{                                                                               \
+		.size = sizeof(struct fixar_device_options), .precision = FIXAR_FIXED32 \
+	}
 
 /*
- * Opens a device: "auto" (a card if there is one that fits, else the CPU; logs which and why) or "cpu". Options may be NULL.
- * -ENODEV: no such device; -EINVAL: unknown engine; -ENOTSUP: the processor lacks the engine, or the device the precision.
- * Close it after the last agent on it was destroyed.
+ * Opens a device: "auto" (a card if there is one that fits, else the CPU; logs which and why) or "cpu". Options may be
+ * NULL. -ENODEV: no such device; -EINVAL: unknown engine; -ENOTSUP: the processor lacks the engine, or the device the
+ * precision. Close it after the last agent on it was destroyed.
  */
 int fixar_device_open(const char *name, const struct fixar_device_options *options, struct fixar_device **device);
 void fixar_device_close(struct fixar_device *device);
@@ -92,16 +90,14 @@ int fixar_engine_available(const char *engine);
 
 /* ---- Agents ---- */
 
-enum fixar_noise {
-	FIXAR_NOISE_GAUSSIAN,
-	FIXAR_NOISE_OU
-};
+enum fixar_noise { FIXAR_NOISE_GAUSSIAN, FIXAR_NOISE_OU };
 
 #define FIXAR_MAX_HIDDEN 31
 
 /*
- * Widths that the switch of `qat16` gives to the operands of one layer, instead of the mode's own: 2 to 16 for a tensor class, 32 to leave it at
- * full precision, 0 for the mode's own width. The layers of a network count from 0; `network` is 0 for the actor, 1 for the critic.
+ * Widths that the switch of `qat16` gives to the operands of one layer, instead of the mode's own: 2 to 16 for a tensor
+ * class, 32 to leave it at full precision, 0 for the mode's own width. The layers of a network count from 0; `network`
+ * is 0 for the actor, 1 for the critic.
  */
 struct fixar_layer_bits {
 	uint32_t network;
@@ -115,47 +111,51 @@ struct fixar_agent_options {
 	size_t size;
 	enum fixar_precision precision;
 	uint64_t seed;
-	uint32_t hidden_count;			/* default 2 */
-	uint32_t hidden[FIXAR_MAX_HIDDEN];	/* default 400, 300 */
-	uint32_t batch;				/* default 64 */
-	uint64_t replay_capacity;		/* transitions, default 1,000,000 */
-	uint64_t warm_up_steps;			/* uniformly random actions first, default 1,000 */
-	uint32_t updates_per_step;		/* training steps for each environment step after the warm-up, default 1 */
-	uint64_t delay;				/* quantization delay in environment steps; qat16 only; UINT64_MAX (default): half of `total_steps` */
-	uint64_t total_steps;			/* the planned length, for the default delay; default 20,000 */
-	uint32_t headroom_bits;			/* of activation and gradient ranges; default 1 */
-	const struct fixar_layer_bits *bits;	/* NULL: the mode's own widths */
+	uint32_t hidden_count;		   /* default 2 */
+	uint32_t hidden[FIXAR_MAX_HIDDEN]; /* default 400, 300 */
+	uint32_t batch;			   /* default 64 */
+	uint64_t replay_capacity;	   /* transitions, default 1,000,000 */
+	uint64_t warm_up_steps;		   /* uniformly random actions first, default 1,000 */
+	uint32_t updates_per_step;	   /* training steps for each environment step after the warm-up, default 1 */
+	uint64_t delay;		/* qat16: environment steps before the switch; UINT64_MAX (default): total_steps / 2 */
+	uint64_t total_steps;	/* the planned length, for the default delay; default 20,000 */
+	uint32_t headroom_bits; /* of activation and gradient ranges; default 1 */
+	const struct fixar_layer_bits *bits; /* qat16 only; NULL: the mode's own widths; the last entry for a layer holds */
 	size_t bits_count;
-	double discount;			/* default 0.99 */
-	double tau;				/* default 0.005 */
-	double actor_rate, critic_rate;		/* default 1e-3 */
-	double beta1, beta2;			/* default 0.9, 0.999 */
-	enum fixar_noise noise;			/* default Gaussian */
-	double noise_sigma;			/* as a share of the action's half range; default 0.1 (Gaussian), 0.2 (OU) if 0 */
-	double noise_theta;			/* OU; default 0.15 */
-	int32_t reward_scale_log2;		/* FIXAR_REWARD_SCALE_OF_ENV (default): the environment's own */
-	int32_t actor_gradient_scale_log2;	/* -2 to 6, default 2 */
-	int32_t critic_gradient_scale_log2;	/* -2 to 6, default 0 */
-	int normalize_observations;		/* default 0 */
+	double discount;		/* default 0.99 */
+	double tau;			/* default 0.005 */
+	double actor_rate, critic_rate; /* default 1e-3 */
+	double beta1, beta2;		/* default 0.9, 0.999 */
+	enum fixar_noise noise;		/* default Gaussian */
+	double noise_sigma;	   /* as a share of the action's half range; default 0.1 (Gaussian), 0.2 (OU) if 0 */
+	double noise_theta;	   /* OU; default 0.15 */
+	int32_t reward_scale_log2; /* FIXAR_REWARD_SCALE_OF_ENV (default): the environment's own */
+	int32_t actor_gradient_scale_log2;  /* -2 to 6, default 2 */
+	int32_t critic_gradient_scale_log2; /* -2 to 6, default 0 */
+	int normalize_observations;	    /* default 0 */
 	fixar_log_fn log;
 	void *log_user;
 };
 #define FIXAR_REWARD_SCALE_OF_ENV INT32_MAX
-#define FIXAR_AGENT_OPTIONS_INIT { .size = sizeof(struct fixar_agent_options), .precision = FIXAR_FIXED32, \
-	.hidden_count = 2, .hidden = { 400, 300 }, .batch = 64, .replay_capacity = 1000000, .warm_up_steps = 1000, \
-	.updates_per_step = 1, .total_steps = 20000, .delay = UINT64_MAX, .headroom_bits = 1, .discount = 0.99, .tau = 0.005, \
-	.actor_rate = 1e-3, .critic_rate = 1e-3, .beta1 = 0.9, .beta2 = 0.999, .noise = FIXAR_NOISE_GAUSSIAN, \
-	.noise_theta = 0.15, .reward_scale_log2 = FIXAR_REWARD_SCALE_OF_ENV, .actor_gradient_scale_log2 = 2 }
+#define FIXAR_AGENT_OPTIONS_INIT                                                                                       \
+	{                                                                                                              \
+		.size = sizeof(struct fixar_agent_options), .precision = FIXAR_FIXED32, .hidden_count = 2,             \
+		.hidden = { 400, 300 }, .batch = 64, .replay_capacity = 1000000, .warm_up_steps = 1000,                \
+		.updates_per_step = 1, .total_steps = 20000, .delay = UINT64_MAX, .headroom_bits = 1,                  \
+		.discount = 0.99, .tau = 0.005, .actor_rate = 1e-3, .critic_rate = 1e-3, .beta1 = 0.9, .beta2 = 0.999, \
+		.noise = FIXAR_NOISE_GAUSSIAN, .noise_theta = 0.15, .reward_scale_log2 = FIXAR_REWARD_SCALE_OF_ENV,    \
+		.actor_gradient_scale_log2 = 2                                                                         \
+	}
 
 struct fixar_agent;
 
 /*
- * Makes an agent for an environment. `device` may be NULL: the agent then opens and owns a device ("auto", of the precision
- * in the options). The specification and callbacks of `env` must outlive the agent. -EINVAL (what is wrong goes to the log), -ENOMEM,
- * or what the environment's create() returned.
+ * Makes an agent for an environment. `device` may be NULL: the agent then opens and owns a device ("auto", of the
+ * precision in the options). The specification and callbacks of `env` must outlive the agent. -EINVAL (what is wrong
+ * goes to the log), -ENOMEM, or what the environment's create() returned.
  */
-int fixar_agent_create(struct fixar_device *device, const struct fixar_env *env, const struct fixar_agent_options *options,
-		       struct fixar_agent **agent);
+int fixar_agent_create(struct fixar_device *device, const struct fixar_env *env,
+		       const struct fixar_agent_options *options, struct fixar_agent **agent);
 void fixar_agent_destroy(struct fixar_agent *agent);
 
 /* Saturations since the start, by tensor class; names in fixar_saturation_name(). */
@@ -167,47 +167,50 @@ struct fixar_agent_status {
 	size_t size;
 	uint64_t environment_steps;
 	uint64_t training_steps;
-	uint64_t episodes;			/* finished ones */
-	int quantized;				/* whether the switch of precision has happened */
-	double last_return;			/* of the last finished episode; NAN before */
-	double mean_return;			/* of the last 10 finished episodes (fewer at the start); NAN before */
+	uint64_t episodes;  /* finished ones */
+	int quantized;	    /* whether the switch of precision has happened */
+	double last_return; /* of the last finished episode; NAN before */
+	double mean_return; /* of the last 10 finished episodes (fewer at the start); NAN before */
 	uint64_t last_episode_steps;
-	double critic_loss;			/* mean squared TD error (scaled rewards), mean over the last 100 training steps */
-	double mean_q;				/* likewise */
-	double largest_weight;			/* over both networks; scanned when asked */
+	double critic_loss;    /* mean squared TD error (scaled rewards), mean over the last 100 training steps */
+	double mean_q;	       /* likewise */
+	double largest_weight; /* over both networks; scanned when asked */
 	uint64_t saturation[FIXAR_SATURATIONS];
 };
 int fixar_agent_status(struct fixar_agent *agent, struct fixar_agent_status *status);
 
 /*
- * Called after every environment step and, with `episode_end` set, when an episode has ended. A return value other than 0 ends
- * fixar_agent_train() after this step, which then returns that value; the agent can be saved and go on later. It may itself call fixar_agent_status(), _act(), _evaluate() and _save().
+ * Called after every environment step and, with `episode_end` set, when an episode has ended. A return value other than
+ * 0 ends fixar_agent_train() after this step, which then returns that value; the agent can be saved and go on later. It
+ * may itself call fixar_agent_status(), _act(), _evaluate() and _save().
  */
 struct fixar_progress {
 	size_t size;
 	uint64_t environment_steps;
 	uint64_t training_steps;
 	int episode_end;
-	int switched;				/* the switch of precision happened in this step */
-	double episode_return;			/* valid with episode_end */
-	uint64_t episode_steps;			/* valid with episode_end */
-	double critic_loss, mean_q;		/* of this step's last training step; NAN if there was none */
+	int switched;		    /* the switch of precision happened in this step */
+	double episode_return;	    /* valid with episode_end */
+	uint64_t episode_steps;	    /* valid with episode_end */
+	double critic_loss, mean_q; /* of this step's last training step; NAN if there was none */
 };
 typedef int (*fixar_progress_fn)(void *user, const struct fixar_progress *progress);
 
 /*
- * Trains until `steps` environment steps in all have been taken (counted from the agent's creation, resumed runs included). Returns 0, what `progress` returned,
- * what a callback of the environment returned, -EDOM if an observation or reward was not finite or float32 diverged, or -EPERM for an agent
- * that was loaded without `resume`. After an error the running episode is given up; training may go on with the next one.
+ * Trains until `steps` environment steps in all have been taken (counted from the agent's creation, resumed runs
+ * included). Returns 0, what `progress` returned, what a callback of the environment returned, -EDOM if an observation
+ * or reward was not finite or float32 diverged, or -EPERM for an agent that was loaded without `resume`. After an error
+ * the running episode is given up; training may go on with the next one.
  */
 int fixar_agent_train(struct fixar_agent *agent, uint64_t steps, fixar_progress_fn progress, void *user);
 
-/* The policy's action, without exploration, for one observation; action within the environment's bounds. -EDOM: not finite. */
+/* The policy's action for one observation, without exploration and within the bounds. -EDOM: it is not finite. */
 int fixar_agent_act(struct fixar_agent *agent, const double *observation, double *action);
 
 /*
- * Runs `episodes` episodes without exploration in an instance of the environment of its own, the start states drawn from the evaluation stream
- * of `seed`. Changes nothing in the agent. `returns` (may be NULL) receives each episode's return.
+ * Runs `episodes` episodes without exploration in an instance of the environment of its own, the start states drawn
+ * from the evaluation stream of `seed`. Changes nothing in the agent. `returns` (may be NULL) receives each episode's
+ * return. An environment without a limit of steps must terminate by itself.
  */
 struct fixar_evaluation {
 	size_t size;
@@ -220,16 +223,17 @@ int fixar_agent_evaluate(struct fixar_agent *agent, uint32_t episodes, uint64_t 
 /* ---- Runs on disk ---- */
 
 /*
- * Writes DIR/checkpoint.safetensors (aside, synced, renamed) and the replay memory's segment beside it. A crash at any instant leaves either
- * the earlier or the new checkpoint, complete.
+ * Writes DIR/checkpoint.safetensors (aside, synced, renamed) and the replay memory's segment beside it. A crash at any
+ * instant leaves either the earlier or the new checkpoint, complete.
  */
 int fixar_agent_save(struct fixar_agent *agent, const char *directory);
 
 /*
- * Makes an agent from a checkpoint. With `resume` the replay memory and the environment's state are restored too and training
- * goes on to the bits of the uninterrupted run; without it the agent is for acting and evaluation (no replay is read).
- * `device` as in fixar_agent_create(). -ENOENT: no checkpoint; -EBADMSG: damaged, truncated or foreign (the log says what); -EPROTONOSUPPORT: a schema
- * that this library does not know; -EINVAL: made for an environment with other dimensions.
+ * Makes an agent from a checkpoint. With `resume` the replay memory and the environment's state are restored too and
+ * training goes on to the bits of the uninterrupted run; without it the agent is for acting and evaluation (no replay
+ * is read). `device` as in fixar_agent_create(). -ENOENT: no checkpoint; -EBADMSG: damaged, truncated or foreign (the
+ * log says what); -EPROTONOSUPPORT: a schema that this library does not know; -EINVAL: made for an environment with
+ * other dimensions.
  */
 int fixar_agent_load(struct fixar_device *device, const struct fixar_env *env, const char *directory, int resume,
 		     fixar_log_fn log, void *log_user, struct fixar_agent **agent);
