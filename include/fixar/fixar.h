@@ -11,11 +11,11 @@
  *	fixar_agent_train(agent, 20000, NULL, NULL);
  *	fixar_agent_destroy(agent);
  *
- * Conventions. Functions return 0 or a negative errno value and never touch errno; fixar_strerror() and the log callback
- * give details in words. The library prints nothing and has no global state but the list of loaded plug-ins. One thread
- * at a time may use an agent; a device may be shared between agents on several threads; callbacks run on the caller's
- * thread. Option structs start with their size and are initialized by the *_INIT macro of their name; a library that is
- * older than the caller refuses (-E2BIG) non-zero bytes that it does not know.
+ * Conventions. Functions return 0 or a negative errno value and never touch errno; fixar_strerror() and the log
+ * callback give details in words. The library prints nothing and has no global state but the list of loaded plug-ins.
+ * One thread at a time may use an agent; a device may be shared between agents on several threads; callbacks run on
+ * the caller's thread. Option structs start with their size and are initialized by the macro of their name that ends
+ * in _INIT; a library that is older than the caller refuses (-E2BIG) non-zero bytes that it does not know.
  */
 #ifndef FIXAR_FIXAR_H
 #define FIXAR_FIXAR_H
@@ -120,7 +120,7 @@ struct fixar_agent_options {
 	uint64_t delay;		/* qat16: environment steps before the switch; UINT64_MAX (default): total_steps / 2 */
 	uint64_t total_steps;	/* the planned length, for the default delay; default 20,000 */
 	uint32_t headroom_bits; /* of activation and gradient ranges; default 1 */
-	const struct fixar_layer_bits *bits; /* qat16 only; NULL: the mode's own widths; the last entry for a layer holds */
+	const struct fixar_layer_bits *bits; /* qat16; NULL: the mode's own widths; a later entry wins */
 	size_t bits_count;
 	double discount;		/* default 0.99 */
 	double tau;			/* default 0.005 */
