@@ -81,7 +81,7 @@ BAD_VALUES = [
     ("--noise", "pink", "gaussian or ou"),
     ("--noise", "ou:0", "gaussian or ou"),
     ("--noise", "gaussian:-1", "gaussian or ou"),
-    ("--actor-rate", "0", "number from 1e-09"),
+    ("--actor-rate", "0", "number from 1e-06"),
     ("--critic-rate", "nan", "number from"),
     ("--tau", "2", "to 1"),
     ("--discount", "1", "to 0.999999"),

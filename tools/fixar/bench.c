@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
- * fixar bench: the speed of training and of acting. On a machine that others use too one number means little: all cases are
- * measured in turns, several times round, and the median is given with the slowest and the fastest round.
+ * fixar bench: the speed of training and of acting. On a machine that others use too one number means little: all cases
+ * are measured in turns, several times round, and the median is given with the slowest and the fastest round.
  */
 #include <errno.h>
 #include <math.h>
@@ -39,8 +39,8 @@ struct bench_arguments {
 	bool json;
 };
 
-static size_t read_list(const struct argp_state *state, const char *option, const char *text, uint64_t low, uint64_t high,
-			size_t capacity, uint64_t *values)
+static size_t read_list(const struct argp_state *state, const char *option, const char *text, uint64_t low,
+			uint64_t high, size_t capacity, uint64_t *values)
 {
 	char *copy = cli_format("%s", text), *rest = copy, *item;
 	size_t count = 0;
@@ -62,7 +62,8 @@ static void read_precisions(struct bench_arguments *arguments, const struct argp
 	while ((item = strsep(&rest, ",")))
 		if (arguments->precision_count == MAX_LIST ||
 		    fixar_precision_parse(item, &arguments->precisions[arguments->precision_count++]))
-			argp_error(state, "precision is \"%s\"; expected float32, fixed32 or qat16, or several with commas",
+			argp_error(state,
+				   "precision is \"%s\"; expected float32, fixed32 or qat16, or several with commas",
 				   text);
 	free(copy);
 }
@@ -176,7 +177,8 @@ static int measure(const struct bench_arguments *arguments, struct bench_case *c
 			if (round)
 				cases[i].rates[round - 1] = rate;
 			if (terminal)
-				fprintf(stderr, "\rround %u of %u, case %zu of %zu\033[K", round, arguments->rounds, i + 1, count);
+				fprintf(stderr, "\rround %u of %u, case %zu of %zu\033[K", round, arguments->rounds,
+					i + 1, count);
 		}
 	}
 	if (terminal)
@@ -222,20 +224,22 @@ static void print_json(const struct bench_arguments *arguments, const struct ben
 		const char *precision = fixar_precision_name(bench->precision);
 
 		if (bench->batch)
-			json_array_append_new(rows, json_pack("{s:s, s:I, s:I, s:f, s:f, s:f, s:f}", "precision", precision,
-							      "batch", (json_int_t)bench->batch, "threads",
-							      (json_int_t)bench->threads, "steps_per_second", rate, "ips",
-							      rate * bench->batch, "slowest", low, "fastest", high));
+			json_array_append_new(rows,
+					      json_pack("{s:s, s:I, s:I, s:f, s:f, s:f, s:f}", "precision", precision,
+							"batch", (json_int_t)bench->batch, "threads",
+							(json_int_t)bench->threads, "steps_per_second", rate, "ips",
+							rate * bench->batch, "slowest", low, "fastest", high));
 		else
-			json_array_append_new(acting, json_pack("{s:s, s:I, s:I, s:f, s:f, s:f}", "precision", precision,
-								"batch", (json_int_t)1, "threads",
-								(json_int_t)bench->threads, "actions_per_second", rate,
-								"slowest", low, "fastest", high));
+			json_array_append_new(acting,
+					      json_pack("{s:s, s:I, s:I, s:f, s:f, s:f}", "precision", precision,
+							"batch", (json_int_t)1, "threads", (json_int_t)bench->threads,
+							"actions_per_second", rate, "slowest", low, "fastest", high));
 	}
-	answer = json_pack("{s:s, s:I, s:I, s:o, s:I, s:f, s:o, s:o}", "device", bench_case_device(&cases[0]),
-			   "observation_dim", (json_int_t)arguments->shape.observation_dim, "action_dim",
-			   (json_int_t)arguments->shape.action_dim, "hidden", hidden, "rounds",
-			   (json_int_t)arguments->rounds, "seconds", arguments->seconds, "rows", rows, "acting", acting);
+	answer =
+		json_pack("{s:s, s:I, s:I, s:o, s:I, s:f, s:o, s:o}", "device", bench_case_device(&cases[0]),
+			  "observation_dim", (json_int_t)arguments->shape.observation_dim, "action_dim",
+			  (json_int_t)arguments->shape.action_dim, "hidden", hidden, "rounds",
+			  (json_int_t)arguments->rounds, "seconds", arguments->seconds, "rows", rows, "acting", acting);
 	cli_print_json(answer);
 	json_decref(answer);
 }
@@ -257,7 +261,8 @@ static int run(const struct bench_arguments *arguments)
 		}
 	}
 	if (!code) {
-		cli_note("%u observations, %u actions; median of %u rounds of %g s, all cases in turns; qat16 after its switch.",
+		cli_note("%u observations, %u actions; median of %u rounds of %g s, all cases in turns; qat16 after "
+			 "its switch.",
 			 arguments->shape.observation_dim, arguments->shape.action_dim, arguments->rounds,
 			 arguments->seconds);
 		code = measure(arguments, cases, count);
@@ -292,7 +297,8 @@ int cmd_bench(int argc, char **argv)
 	static const struct argp argp = {
 		.options = options,
 		.parser = parse_option,
-		.doc = "Measures training steps and actions per second, without environment and replay memory. IPS is the batch "
+		.doc = "Measures training steps and actions per second, without environment and replay memory. IPS is "
+		       "the batch "
 		       "times the training steps per second.",
 	};
 	struct bench_arguments arguments = {

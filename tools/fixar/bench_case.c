@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
- * The speed of the device alone: no environment, no replay memory. The inputs are random numbers of the size that observations and
- * rewards have; nothing in the arithmetic depends on the values.
+ * The speed of the device alone: no environment, no replay memory. The inputs are random numbers of the size that
+ * observations and rewards have; nothing in the arithmetic depends on the values.
  */
 #include "bench_case.h"
 
@@ -13,7 +13,7 @@
 #include "device/device.h"
 #include "qat/policy.h"
 
-#define SETTLING_STEPS 3 /* training steps before the ranges are taken */
+#define SETTLING_STEPS 3	 /* training steps before the ranges are taken */
 #define ACTIONS_BETWEEN_LOOKS 16 /* acting is so fast that looking at the clock would show */
 
 struct bench_state {
@@ -134,8 +134,8 @@ int bench_case_open(struct bench_case *bench, const struct bench_shape *shape, c
 	if (!error)
 		error = state->device->ops->agent_create(state->device, &state->config, &state->agent);
 	if (!error)
-		error = bench->precision == FIXAR_QAT16 ? switch_precision(state) :
-							   state->agent->ops->set_mode(state->agent, &full);
+		error = bench->precision == FIXAR_QAT16 ? switch_precision(state)
+							: state->agent->ops->set_mode(state->agent, &full);
 	return error;
 }
 

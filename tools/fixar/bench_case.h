@@ -13,7 +13,7 @@ struct bench_shape {
 
 struct bench_case {
 	enum fixar_precision precision; /* qat16: after its switch */
-	uint32_t batch; /* of training steps; 0: acting on one observation */
+	uint32_t batch;			/* of training steps; 0: acting on one observation */
 	uint32_t threads;
 	struct bench_state *state;
 	double *rates; /* one for each round, per second */

@@ -155,7 +155,8 @@ int cli_parse_double(const char *text, double *value)
 	return *end || !isfinite(*value) ? -EINVAL : 0;
 }
 
-uint64_t cli_option_u64(const struct argp_state *state, const char *option, const char *text, uint64_t low, uint64_t high)
+uint64_t cli_option_u64(const struct argp_state *state, const char *option, const char *text, uint64_t low,
+			uint64_t high)
 {
 	uint64_t value;
 

@@ -36,8 +36,8 @@ void cli_note(const char *format, ...) __attribute__((format(printf, 1, 2)));
 extern bool cli_quiet;
 
 /*
- * A line on the terminal that is drawn anew each time, cut to its width. Messages and notes end it first; so does cli_end_line(), which does
- * nothing where none stands.
+ * A line on the terminal that is drawn anew each time, cut to its width. Messages and notes end it first; so does
+ * cli_end_line(), which does nothing where none stands.
  */
 void cli_draw_line(const char *text);
 void cli_end_line(void);
@@ -49,8 +49,8 @@ const char *cli_reason(int error);
 void cli_log(void *user, enum fixar_log_level level, const char *message);
 
 /*
- * argp_parse() for a subcommand: argv[0] becomes its full name in messages, usage errors exit with CLI_USAGE. Returns 0 or
- * an error number of the parser.
+ * argp_parse() for a subcommand: argv[0] becomes its full name in messages, usage errors exit with CLI_USAGE. Returns 0
+ * or an error number of the parser.
  */
 int cli_parse(const struct argp *argp, const char *name, int argc, char **argv, void *input);
 
@@ -61,7 +61,8 @@ int cli_parse_u64(const char *text, uint64_t *value);
 int cli_parse_double(const char *text, double *value);
 
 /* For options whose argument is a whole number within limits: leaves the program with CLI_USAGE if it is not. */
-uint64_t cli_option_u64(const struct argp_state *state, const char *option, const char *text, uint64_t low, uint64_t high);
+uint64_t cli_option_u64(const struct argp_state *state, const char *option, const char *text, uint64_t low,
+			uint64_t high);
 
 /* "1,234,567" and "1:02:03". The buffers must hold CLI_TEXT bytes; the answer is the buffer. */
 #define CLI_TEXT 48
@@ -95,8 +96,8 @@ json_t *cli_json_number(double value);
 /* ---- Interrupts ---- */
 
 /*
- * From here on SIGINT and SIGTERM are noted instead of ending the program; a second one ends it at once with CLI_INTERRUPTED (nothing
- * on disk is ever half written, so that is safe at any instant).
+ * From here on SIGINT and SIGTERM are noted instead of ending the program; a second one ends it at once with
+ * CLI_INTERRUPTED (nothing on disk is ever half written, so that is safe at any instant).
  */
 void cli_catch_interrupts(void);
 bool cli_interrupted(void);

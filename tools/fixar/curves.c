@@ -143,7 +143,8 @@ void curve_of(const struct table *table, const char *name, double steps, size_t 
 		size_t first = i + 1 > window ? i + 1 - window : 0;
 
 		/* An unfinished run ends where it is: smoothing must not carry it further. */
-		curve[i] = (double)i * width >= end ? (double)NAN :
-						      table_mean(table, name, (double)first * width, (double)(i + 1) * width);
+		curve[i] = (double)i * width >= end
+				   ? (double)NAN
+				   : table_mean(table, name, (double)first * width, (double)(i + 1) * width);
 	}
 }

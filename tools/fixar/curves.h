@@ -30,8 +30,9 @@ double table_mean(const struct table *table, const char *column, double from, do
 double table_speed(const struct table *table);
 
 /*
- * A curve at `count` equally spaced steps from 0 to `steps`: point i is the mean of the column over the rows in the `window` intervals that end
- * with interval i, which is (i * steps / count, (i + 1) * steps / count]. NAN where there is none.
+ * A curve at `count` equally spaced steps from 0 to `steps`: point i is the mean of the column over the rows in the
+ * `window` intervals that end with interval i, which is (i * steps / count, (i + 1) * steps / count]. NAN where there
+ * is none.
  */
 void curve_of(const struct table *table, const char *column, double steps, size_t count, size_t window, double *curve);
 

@@ -8,7 +8,7 @@
 struct device_choice {
 	const char *device; /* NULL: "auto" */
 	const char *engine; /* NULL: the best */
-	uint32_t threads; /* 0: one per processor */
+	uint32_t threads;   /* 0: one per processor */
 };
 
 enum {
@@ -17,16 +17,24 @@ enum {
 	DEVICE_KEY_THREADS,
 };
 
-#define DEVICE_OPTIONS \
-	{ "device", DEVICE_KEY_DEVICE, "auto|cpu", 0, "Where to compute; default auto", 3 }, \
-	{ "engine", DEVICE_KEY_ENGINE, "NAME", 0, "CPU kernels: auto, scalar, avx2 or neon; the bits are the same", 3 }, \
-	{ "threads", DEVICE_KEY_THREADS, "N", 0, "Threads; default one per processor; the bits are the same", 3 }
+#define DEVICE_OPTIONS                                                                                                \
+	{ "device", DEVICE_KEY_DEVICE, "auto|cpu", 0, "Where to compute; default auto", 3 },                          \
+		{ "engine",                                                                                           \
+		  DEVICE_KEY_ENGINE,                                                                                  \
+		  "NAME",                                                                                             \
+		  0,                                                                                                  \
+		  "CPU kernels: auto, scalar, avx2 or neon; the bits are the same",                                   \
+		  3 },                                                                                                \
+	{                                                                                                             \
+		"threads", DEVICE_KEY_THREADS, "N", 0, "Threads; default one per processor; the bits are the same", 3 \
+	}
 
 /* The name of an engine, known and not necessarily available; leaves the program with CLI_USAGE if it is none. */
 const char *device_engine(const struct argp_state *state, const char *text);
 /* Takes an option of DEVICE_OPTIONS; 0, or ARGP_ERR_UNKNOWN. */
 error_t device_option(struct device_choice *choice, int key, char *text, struct argp_state *state);
-/* fixar_device_open() with its log on standard error. CLI_OK, CLI_USAGE (no such engine) or CLI_FAILED, after a message. */
+/* fixar_device_open() with its log on standard error. CLI_OK, CLI_USAGE (no such engine) or CLI_FAILED, after a
+ * message. */
 int device_open(const struct device_choice *choice, enum fixar_precision precision, struct fixar_device **device);
 
 #endif /* FIXAR_TOOLS_DEVICE_H */

@@ -61,7 +61,8 @@ static json_t *saturations(const struct fixar_agent_status *status)
 }
 
 static void print_json(const struct eval_arguments *arguments, const struct fixar_checkpoint_info *info,
-		       const struct fixar_evaluation *result, const double *returns, const struct fixar_agent_status *status)
+		       const struct fixar_evaluation *result, const double *returns,
+		       const struct fixar_agent_status *status)
 {
 	json_t *list = json_array(), *answer;
 
@@ -72,10 +73,10 @@ static void print_json(const struct eval_arguments *arguments, const struct fixa
 			   (json_int_t)arguments->episodes, "seed", (json_int_t)arguments->seed, "mean_return",
 			   cli_json_number(result->mean_return), "std_return", cli_json_number(result->std_return),
 			   "minimum", cli_json_number(result->minimum), "maximum", cli_json_number(result->maximum),
-			   "steps", (json_int_t)result->steps, "environment_steps",
-			   (json_int_t)info->environment_steps, "training_steps", (json_int_t)status->training_steps,
-			   "quantized", info->quantized, "largest_weight", cli_json_number(status->largest_weight),
-			   "saturations", saturations(status), "returns", list);
+			   "steps", (json_int_t)result->steps, "environment_steps", (json_int_t)info->environment_steps,
+			   "training_steps", (json_int_t)status->training_steps, "quantized", info->quantized,
+			   "largest_weight", cli_json_number(status->largest_weight), "saturations",
+			   saturations(status), "returns", list);
 	cli_print_json(answer);
 	json_decref(answer);
 }
@@ -161,8 +162,10 @@ int cmd_eval(int argc, char **argv)
 		.options = options,
 		.parser = parse_option,
 		.args_doc = "DIR",
-		.doc = "Runs the policy of the last checkpoint in DIR without exploration and prints what it returned.\v"
-		       "The same seed gives the same start states, so that two runs can be compared episode by episode.",
+		.doc = "Runs the policy of the last checkpoint in DIR without exploration and prints what it "
+		       "returned.\v"
+		       "The same seed gives the same start states, so that two runs can be compared episode by "
+		       "episode.",
 	};
 	struct eval_arguments arguments = { .episodes = 10, .seed = 1000000 };
 

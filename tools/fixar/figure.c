@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
- * The script goes to gnuplot's standard input, the picture comes from its standard output: no temporary files, and a path
- * that cannot be written is noticed here and named.
+ * The script goes to gnuplot's standard input, the picture comes from its standard output: no temporary files, and a
+ * path that cannot be written is noticed here and named.
  */
 #include "figure.h"
 
@@ -96,14 +96,16 @@ static void write_panel(FILE *script, const struct figure_panel *panel, size_t i
 	quoted(script, panel->y_label);
 	fprintf(script, " noenhanced\nset xrange [0:%.10g]\n", panel->x_end / unit_of(panel));
 	if (!total) {
-		fprintf(script, "set label 1 \"no data yet\" at graph 0.5,0.5 center\nplot [][0:1] NaN notitle\nunset label 1\n");
+		fprintf(script, "set label 1 \"no data yet\" at graph 0.5,0.5 center\nplot [][0:1] NaN notitle\nunset "
+				"label 1\n");
 		return;
 	}
 	for (size_t s = 0; s < panel->series_count && format != FORMAT_TEXT; s++) {
 		if (!panel->series[s].low || !points(&panel->series[s]))
 			continue;
-		fprintf(script, "%s $data_%zu_%zu using 1:3:4 with filledcurves fillcolor rgb \"%s\" "
-				"fillstyle transparent solid 0.18 noborder notitle",
+		fprintf(script,
+			"%s $data_%zu_%zu using 1:3:4 with filledcurves fillcolor rgb \"%s\" "
+			"fillstyle transparent solid 0.18 noborder notitle",
 			separator, index, s, colours[s % COLOURS]);
 		separator = ", \\\n";
 	}
@@ -117,8 +119,8 @@ static void write_panel(FILE *script, const struct figure_panel *panel, size_t i
 	for (size_t s = 0; s < panel->series_count; s++) {
 		if (!points(&panel->series[s]))
 			continue;
-		fprintf(script, "%s $data_%zu_%zu using 1:2 with lines linewidth 2 linecolor rgb \"%s\" title %s", separator,
-			index, s, colours[s % COLOURS], format == FORMAT_TEXT ? "\" \"." : "");
+		fprintf(script, "%s $data_%zu_%zu using 1:2 with lines linewidth 2 linecolor rgb \"%s\" title %s",
+			separator, index, s, colours[s % COLOURS], format == FORMAT_TEXT ? "\" \"." : "");
 		quoted(script, panel->series[s].label);
 		fprintf(script, " noenhanced");
 		separator = ", \\\n";
@@ -142,14 +144,16 @@ static void write_script(FILE *script, const struct figure_panel *panels, size_t
 			width ? "ansi256" : "mono");
 		break;
 	case FORMAT_PNG:
-		fprintf(script, "set terminal pngcairo size %zu,%zu font \"sans,11\"\n", 560 * columns + 100, height * rows);
+		fprintf(script, "set terminal pngcairo size %zu,%zu font \"sans,11\"\n", 560 * columns + 100,
+			height * rows);
 		break;
 	case FORMAT_SVG:
 		fprintf(script, "set terminal svg size %zu,%zu dynamic background \"#ffffff\" font \"sans,12\"\n",
 			560 * columns + 100, height * rows);
 		break;
 	}
-	/* The key below the curves, a line for each: it never covers one, and gnuplot leaves out a key that is too wide. */
+	/* The key below the curves, a line for each: it never covers one, and gnuplot leaves out a key that is too
+	 * wide. */
 	fprintf(script, "set key below vertical maxcols 1 Left reverse\nset border 3\nset tics nomirror\n");
 	if (format != FORMAT_TEXT)
 		fprintf(script, "set grid xtics ytics linetype 1 linewidth 0.5 linecolor rgb \"#d0d0d0\"\n");

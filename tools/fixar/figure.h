@@ -27,8 +27,8 @@ struct figure_panel {
 };
 
 /*
- * Draws to a file whose name ends in .png or .svg, or with NULL as text to standard output. The file is replaced whole. CLI_OK, or
- * CLI_FAILED or CLI_USAGE (another ending) after a message.
+ * Draws to a file whose name ends in .png or .svg, or with NULL as text to standard output. The file is replaced whole.
+ * CLI_OK, or CLI_FAILED or CLI_USAGE (another ending) after a message.
  */
 int figure_draw(const struct figure_panel *panels, size_t count, const char *path);
 

@@ -32,12 +32,11 @@ static int collect_environment(const struct fixar_env *env, void *user)
 {
 	const struct fixar_env_spec *spec = env->spec;
 
-	return json_array_append_new(user, json_pack("{s:s, s:s, s:I, s:I, s:I, s:o}", "name", spec->name, "description",
-						     spec->description, "observation_dim",
-						     (json_int_t)spec->observation_dim, "action_dim",
-						     (json_int_t)spec->action_dim, "max_episode_steps",
-						     (json_int_t)spec->max_episode_steps, "reward_threshold",
-						     cli_json_number(spec->reward_threshold)));
+	return json_array_append_new(
+		user, json_pack("{s:s, s:s, s:I, s:I, s:I, s:o}", "name", spec->name, "description", spec->description,
+				"observation_dim", (json_int_t)spec->observation_dim, "action_dim",
+				(json_int_t)spec->action_dim, "max_episode_steps", (json_int_t)spec->max_episode_steps,
+				"reward_threshold", cli_json_number(spec->reward_threshold)));
 }
 
 static bool has_environment(const json_t *environments, const char *name)
@@ -45,9 +44,8 @@ static bool has_environment(const json_t *environments, const char *name)
 	json_t *item;
 	size_t i;
 
-	json_array_foreach(environments, i, item)
-		if (!strcmp(json_string_value(json_object_get(item, "name")), name))
-			return true;
+	json_array_foreach(environments, i,
+			   item) if (!strcmp(json_string_value(json_object_get(item, "name")), name)) return true;
 	return false;
 }
 
@@ -84,9 +82,9 @@ static json_t *collect(void)
 	fixar_env_each(collect_environment, environments);
 	error = fixar_device_open("cpu", &options, &device);
 	return json_pack("{s:s, s:o, s:s, s:i, s:o, s:o, s:[], s:s}", "version", fixar_version(), "engines", available,
-			 "device", error ? strerror(-error) : fixar_device_description(device), "processors", processors,
-			 "environments", environments, "missing_environments", missing(environments), "cards",
-			 "cards_note", cards);
+			 "device", error ? strerror(-error) : fixar_device_description(device), "processors",
+			 processors, "environments", environments, "missing_environments", missing(environments),
+			 "cards", "cards_note", cards);
 }
 
 static void print_text(const json_t *info)
@@ -101,11 +99,12 @@ static void print_text(const json_t *info)
 		printf(" %s%s", json_string_value(item), i ? "" : " (chosen)");
 	printf("\nprocessors    %lld\n", (long long)json_integer_value(json_object_get(info, "processors")));
 	printf("cards         none: %s\n", json_string_value(json_object_get(info, "cards_note")));
-	json_array_foreach(json_object_get(info, "environments"), i, item) {
+	json_array_foreach(json_object_get(info, "environments"), i, item)
+	{
 		double threshold = json_number_value(json_object_get(item, "reward_threshold"));
 
-		printf("%-14s%-14s%lld observations, %lld actions, episodes of up to %lld steps", i ? "" : "environments",
-		       json_string_value(json_object_get(item, "name")),
+		printf("%-14s%-14s%lld observations, %lld actions, episodes of up to %lld steps",
+		       i ? "" : "environments", json_string_value(json_object_get(item, "name")),
 		       (long long)json_integer_value(json_object_get(item, "observation_dim")),
 		       (long long)json_integer_value(json_object_get(item, "action_dim")),
 		       (long long)json_integer_value(json_object_get(item, "max_episode_steps")));
@@ -126,7 +125,8 @@ int cmd_info(int argc, char **argv)
 	static const struct argp argp = {
 		.options = options,
 		.parser = parse_option,
-		.doc = "Says which version this is, which kernels this processor can run, and which environments and cards were found.",
+		.doc = "Says which version this is, which kernels this processor can run, and which environments and "
+		       "cards were found.",
 	};
 	bool as_json = false;
 	json_t *info;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
- * fixar plot: learning curves of runs. Runs that differ in nothing but their seed are one curve: the mean, and the spread
- * over seeds around it. What the label of a curve says is what the curves differ in.
+ * fixar plot: learning curves of runs. Runs that differ in nothing but their seed are one curve: the mean, and the
+ * spread over seeds around it. What the label of a curve says is what the curves differ in.
  */
 #include <dirent.h>
 #include <errno.h>
@@ -238,7 +238,8 @@ static double end_of(const struct plot *plot, const char *environment)
 
 static void compute(const struct plot *plot, struct plot_curve *curve, size_t index)
 {
-	double *all = more(NULL, curve->seeds * POINTS, sizeof(*all)), *column = more(NULL, curve->seeds, sizeof(*column));
+	double *all = more(NULL, curve->seeds * POINTS, sizeof(*all)),
+	       *column = more(NULL, curve->seeds, sizeof(*column));
 	double end = end_of(plot, plot->runs[curve->example].settings.environment);
 	size_t n = 0;
 
@@ -363,7 +364,8 @@ int cmd_plot(int argc, char **argv)
 		.options = options,
 		.parser = parse_option,
 		.args_doc = "DIR...",
-		.doc = "Draws the learning curves of runs. Runs that differ only in their seed become one curve with its spread "
+		.doc = "Draws the learning curves of runs. Runs that differ only in their seed become one curve with "
+		       "its spread "
 		       "(one standard deviation). DIR is a run, or a folder of runs such as the state of a study.",
 	};
 	struct plot_arguments arguments = { .metric = "return", .window = 5 };

@@ -23,7 +23,8 @@ size_t progress_columns(int file)
 }
 
 void progress_start(struct progress *progress, enum progress_style style, const char *label,
-		    const struct fixar_agent_options *options, uint64_t total_steps, uint64_t step, uint64_t training_steps)
+		    const struct fixar_agent_options *options, uint64_t total_steps, uint64_t step,
+		    uint64_t training_steps)
 {
 	double now = cli_now();
 
@@ -116,8 +117,8 @@ __attribute__((format(printf, 4, 5))) static void add(char *line, size_t size, s
 		memcpy(line + used, part, length + 1);
 }
 
-void progress_format(const struct progress *progress, const struct fixar_agent_status *status, size_t columns, char *line,
-		     size_t size)
+void progress_format(const struct progress *progress, const struct fixar_agent_status *status, size_t columns,
+		     char *line, size_t size)
 {
 	char step[CLI_TEXT], total[CLI_TEXT], left[CLI_TEXT], number[CLI_TEXT];
 	unsigned percent = (unsigned)(100.0 * (double)status->environment_steps / (double)progress->total_steps);
@@ -148,14 +149,14 @@ void progress_format(const struct progress *progress, const struct fixar_agent_s
 
 static void report_json(const struct progress *progress, const struct fixar_agent_status *status)
 {
-	json_t *line = json_pack("{s:s, s:I, s:I, s:o, s:o, s:o, s:o, s:o, s:I, s:b}", "event", "progress", "step",
-				 (json_int_t)status->environment_steps, "steps", (json_int_t)progress->total_steps,
-				 "steps_per_second", cli_json_number(progress->steps_per_second), "ips",
-				 cli_json_number(progress->training_per_second * progress->batch), "return",
-				 cli_json_number(status->mean_return), "critic_loss",
-				 cli_json_number(status->critic_loss), "mean_q", cli_json_number(status->mean_q),
-				 "saturations", (json_int_t)progress_saturations(status), "quantized",
-				 status->quantized);
+	json_t *line =
+		json_pack("{s:s, s:I, s:I, s:o, s:o, s:o, s:o, s:o, s:I, s:b}", "event", "progress", "step",
+			  (json_int_t)status->environment_steps, "steps", (json_int_t)progress->total_steps,
+			  "steps_per_second", cli_json_number(progress->steps_per_second), "ips",
+			  cli_json_number(progress->training_per_second * progress->batch), "return",
+			  cli_json_number(status->mean_return), "critic_loss", cli_json_number(status->critic_loss),
+			  "mean_q", cli_json_number(status->mean_q), "saturations",
+			  (json_int_t)progress_saturations(status), "quantized", status->quantized);
 
 	cli_print_json(line);
 	json_decref(line);

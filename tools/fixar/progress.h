@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Progress of a training run on standard error: one line that is redrawn on a terminal, a plain line every few seconds in
- * a pipe, or JSON lines on standard output for a program that watches.
+ * Progress of a training run on standard error: one line that is redrawn on a terminal, a plain line every few seconds
+ * in a pipe, or JSON lines on standard output for a program that watches.
  */
 #ifndef FIXAR_TOOLS_PROGRESS_H
 #define FIXAR_TOOLS_PROGRESS_H
@@ -30,15 +30,16 @@ struct progress {
 
 /* Starts at the step that a run begins or goes on with. */
 void progress_start(struct progress *progress, enum progress_style style, const char *label,
-		    const struct fixar_agent_options *options, uint64_t total_steps, uint64_t step, uint64_t training_steps);
+		    const struct fixar_agent_options *options, uint64_t total_steps, uint64_t step,
+		    uint64_t training_steps);
 
 /* Whether a report is due. Cheap: to be asked after every step. */
 bool progress_due(const struct progress *progress);
 void progress_report(struct progress *progress, const struct fixar_agent_status *status);
 
 /* The line without its end, in at most `columns` columns; for tests and for the drawing itself. */
-void progress_format(const struct progress *progress, const struct fixar_agent_status *status, size_t columns, char *line,
-		     size_t size);
+void progress_format(const struct progress *progress, const struct fixar_agent_status *status, size_t columns,
+		     char *line, size_t size);
 
 uint64_t progress_saturations(const struct fixar_agent_status *status);
 

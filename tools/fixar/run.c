@@ -47,9 +47,9 @@ int run_untouched(const char *directory)
 
 char *run_default_directory(const struct settings *settings)
 {
-	char *name = cli_format("runs/%s-%s-seed%llu", settings->environment,
-				fixar_precision_name(settings->agent.precision),
-				(unsigned long long)settings->agent.seed);
+	char *name =
+		cli_format("runs/%s-%s-seed%llu", settings->environment,
+			   fixar_precision_name(settings->agent.precision), (unsigned long long)settings->agent.seed);
 
 	for (unsigned number = 2; !access(name, F_OK) && cli_directory_empty(name) != 1; number++) {
 		free(name);

@@ -27,7 +27,7 @@ enum column {
 };
 
 static const char *const column_names[COLUMN_CLASSES] = {
-	"episode",   "return",		 "length",	"critic_loss",	  "mean_q",	"largest_weight",
+	"episode",   "return",		 "length",	"critic_loss",	  "mean_q",	 "largest_weight",
 	"quantized", "steps_per_second", "eval/return", "eval/deviation", "saturations",
 };
 
@@ -137,7 +137,7 @@ static int evaluate(struct session *session, uint64_t step)
 	values[COLUMN_EVALUATION_RETURN] = result.mean_return;
 	values[COLUMN_EVALUATION_DEVIATION] = result.std_return;
 	if (session->progress.style == PROGRESS_LINE || session->progress.style == PROGRESS_PLAIN) {
-			cli_note("Step %llu: mean return %.1f without exploration (episodes: %llu).", (unsigned long long)step,
+		cli_note("Step %llu: mean return %.1f without exploration (episodes: %llu).", (unsigned long long)step,
 			 result.mean_return, (unsigned long long)session->settings->evaluation_episodes);
 	}
 	return add_row(session, step, values);
@@ -195,7 +195,7 @@ static int train(struct session *session, uint64_t step, bool *interrupted)
 		}
 		*interrupted = cli_interrupted() && step < settings->steps;
 		if (*interrupted) {
-					cli_note("Interrupted at step %llu; saving.", (unsigned long long)step);
+			cli_note("Interrupted at step %llu; saving.", (unsigned long long)step);
 		}
 		if (*interrupted || step >= settings->steps || step % settings->checkpoint_every == 0) {
 			result = save(session);
@@ -213,8 +213,9 @@ int session_run(struct fixar_agent *agent, const struct settings *settings, cons
 {
 	struct session session = { .agent = agent, .settings = settings, .directory = directory };
 	struct fixar_agent_status status = { .size = sizeof(status) };
-	char *label = cli_format("%s %s seed %llu", settings->environment, fixar_precision_name(settings->agent.precision),
-				 (unsigned long long)settings->agent.seed);
+	char *label =
+		cli_format("%s %s seed %llu", settings->environment, fixar_precision_name(settings->agent.precision),
+			   (unsigned long long)settings->agent.seed);
 	int error = fixar_agent_status(agent, &status);
 
 	if (!error) {

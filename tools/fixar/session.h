@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A session: one process that trains an agent in a run's directory, from the start or from a checkpoint, until the run is complete
- * or interrupted. Everything it leaves behind but the speeds in the metrics is a function of the settings, however many
- * sessions there were and wherever they were cut.
+ * A session: one process that trains an agent in a run's directory, from the start or from a checkpoint, until the run
+ * is complete or interrupted. Everything it leaves behind but the speeds in the metrics is a function of the settings,
+ * however many sessions there were and wherever they were cut.
  */
 #ifndef FIXAR_TOOLS_SESSION_H
 #define FIXAR_TOOLS_SESSION_H

@@ -15,10 +15,10 @@
 
 struct settings {
 	char environment[64];
-	uint64_t steps; /* 0: the environment's own */
-	double delay_share; /* of the steps; NAN: `agent.delay` is a number of steps */
+	uint64_t steps;		   /* 0: the environment's own */
+	double delay_share;	   /* of the steps; NAN: `agent.delay` is a number of steps */
 	uint64_t checkpoint_every; /* environment steps */
-	uint64_t evaluate_every; /* environment steps; 0: never */
+	uint64_t evaluate_every;   /* environment steps; 0: never */
 	uint64_t evaluation_episodes;
 	uint64_t evaluation_seed;
 	struct fixar_agent_options agent;
@@ -27,18 +27,18 @@ struct settings {
 };
 
 struct setting {
-	const char *name; /* of the option; in JSON with '_' for '-' */
+	const char *name;     /* of the option; in JSON with '_' for '-' */
 	const char *argument; /* for --help */
 	const char *help;
-	int short_key; /* or 0 */
+	int short_key;	 /* or 0 */
 	bool may_change; /* between the sessions of one run */
 	int (*parse)(const struct setting *setting, struct settings *settings, const char *text);
 	void (*format)(const struct setting *setting, const struct settings *settings, char *text);
 	size_t offset; /* of the value in struct settings, for the general parsers */
 	double low, high;
 	const char *expected; /* "a whole number from 1 to 65536"; NULL: made of low and high */
-	bool is_number; /* in JSON a number or boolean and not a string */
-	bool is_list; /* in JSON a list of numbers */
+	bool is_number;	      /* in JSON a number or boolean and not a string */
+	bool is_list;	      /* in JSON a list of numbers */
 };
 
 extern const struct setting settings_table[];
@@ -52,7 +52,8 @@ void settings_environment(struct settings *settings, const char *environment);
 void settings_resolve(struct settings *settings);
 
 const struct setting *settings_find(const char *name);
-/* Sets one from text. 0, or -EINVAL and a message (freed by the caller) that names setting, value and what was expected. */
+/* Sets one from text. 0, or -EINVAL and a message (freed by the caller) that names setting, value and what was
+ * expected. */
 int settings_set(struct settings *settings, const struct setting *setting, const char *text, char **message);
 
 /* The JSON key of a setting, in `key` of SETTINGS_TEXT bytes. */
@@ -61,8 +62,8 @@ const char *settings_key(const struct setting *setting, char *key);
 int settings_json_text(const json_t *value, char text[SETTINGS_TEXT]);
 
 /*
- * Sets all that a JSON object holds. Keys that are no settings are refused, but those in `others` (ends with NULL; may be NULL). "bits" is a list as
- * in the file of --bits.
+ * Sets all that a JSON object holds. Keys that are no settings are refused, but those in `others` (ends with NULL; may
+ * be NULL). "bits" is a list as in the file of --bits.
  */
 int settings_from_json(struct settings *settings, const json_t *object, const char *const *others, char **message);
 json_t *settings_to_json(const struct settings *settings);

@@ -34,7 +34,8 @@ int settings_json_text(const json_t *value, char text[SETTINGS_TEXT])
 		strcpy(text, json_is_true(value) ? "true" : "false");
 	} else if (json_is_array(value)) {
 		text[0] = '\0';
-		json_array_foreach(value, i, item) {
+		json_array_foreach(value, i, item)
+		{
 			if (!json_is_integer(item) || used > SETTINGS_TEXT - 32)
 				return -EINVAL;
 			used += (size_t)snprintf(text + used, SETTINGS_TEXT - used, "%s%lld", i ? "," : "",
@@ -73,7 +74,8 @@ int settings_from_json(struct settings *settings, const json_t *object, const ch
 		*message = cli_format("expected an object with settings");
 		return -EINVAL;
 	}
-	json_object_foreach((json_t *)object, key, value) {
+	json_object_foreach((json_t *)object, key, value)
+	{
 		const struct setting *setting = find_key(key);
 		char text[SETTINGS_TEXT];
 		int error;
@@ -168,10 +170,12 @@ static int read_bits(struct fixar_layer_bits *bits, const json_t *entry, size_t 
 		return -EINVAL;
 	}
 	if (!json_is_integer(layer) || json_integer_value(layer) < 0 || json_integer_value(layer) > FIXAR_MAX_HIDDEN) {
-		*message = cli_format("bits, entry %zu: \"layer\" must be a number from 0 to %d", index, FIXAR_MAX_HIDDEN);
+		*message =
+			cli_format("bits, entry %zu: \"layer\" must be a number from 0 to %d", index, FIXAR_MAX_HIDDEN);
 		return -EINVAL;
 	}
-	json_object_foreach((json_t *)entry, key, value) {
+	json_object_foreach((json_t *)entry, key, value)
+	{
 		if (strcmp(key, "network") && strcmp(key, "layer") && strcmp(key, bits_keys[0]) &&
 		    strcmp(key, bits_keys[1]) && strcmp(key, bits_keys[2])) {
 			*message = cli_format("bits, entry %zu: unknown key \"%s\"", index, key);
@@ -196,7 +200,8 @@ int settings_bits_from_json(struct settings *settings, const json_t *list, char 
 		return -EINVAL;
 	}
 	settings->bits_count = json_array_size(list);
-	json_array_foreach(list, i, entry) {
+	json_array_foreach(list, i, entry)
+	{
 		int error = read_bits(&settings->bits[i], entry, i, message);
 
 		if (error)
@@ -212,11 +217,11 @@ json_t *settings_bits_to_json(const struct settings *settings)
 	for (size_t i = 0; i < settings->bits_count; i++) {
 		const struct fixar_layer_bits *bits = &settings->bits[i];
 
-		json_array_append_new(list, json_pack("{s:s, s:I, s:I, s:I, s:I}", "network", networks[!!bits->network],
-						      "layer", (json_int_t)bits->layer, bits_keys[0],
-						      (json_int_t)bits->activation, bits_keys[1],
-						      (json_int_t)bits->weight, bits_keys[2],
-						      (json_int_t)bits->gradient));
+		json_array_append_new(list,
+				      json_pack("{s:s, s:I, s:I, s:I, s:I}", "network", networks[!!bits->network],
+						"layer", (json_int_t)bits->layer, bits_keys[0],
+						(json_int_t)bits->activation, bits_keys[1], (json_int_t)bits->weight,
+						bits_keys[2], (json_int_t)bits->gradient));
 	}
 	return list;
 }

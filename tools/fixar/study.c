@@ -127,7 +127,8 @@ int cmd_study(int argc, char **argv)
 	static const struct argp_option options[] = {
 		{ "jobs", 'j', "N", 0, "Runs at a time, one thread each; default one per processor", 1 },
 		{ "report", KEY_REPORT, NULL, 0, "Start nothing, only sum up what is there", 1 },
-		{ "out", 'o', "DIR", 0, "Where results.json, results.md and the figures go; default beside the runs", 1 },
+		{ "out", 'o', "DIR", 0, "Where results.json, results.md and the figures go; default beside the runs",
+		  1 },
 		{ "quiet", 'q', NULL, 0, "Say nothing but errors", 1 },
 		{ 0 },
 	};
@@ -135,9 +136,11 @@ int cmd_study(int argc, char **argv)
 		.options = options,
 		.parser = parse_option,
 		.args_doc = "FILE",
-		.doc = "Trains every precision in every environment of the study FILE with the seeds 0 to n-1, evaluates the final "
+		.doc = "Trains every precision in every environment of the study FILE with the seeds 0 to n-1, "
+		       "evaluates the final "
 		       "policies, and sums up in a table, with a test against the reference precision and a figure.\v"
-		       "The runs are kept in $FIXAR_STUDY_DIR/NAME, by default ~/.local/state/fixar/NAME. A study that was "
+		       "The runs are kept in $FIXAR_STUDY_DIR/NAME, by default ~/.local/state/fixar/NAME. A study that "
+		       "was "
 		       "interrupted or killed goes on where its runs were last saved.",
 	};
 	struct study_arguments arguments = { .jobs = 0 };

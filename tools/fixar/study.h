@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A study: environments x precisions x seeds. It is described in a file that is written before the first run; the seeds are 0 to n - 1.
- * Every run is reported, an unfinished one as unfinished.
+ * A study: environments x precisions x seeds. It is described in a file that is written before the first run; the seeds
+ *are 0 to n - 1. Every run is reported, an unfinished one as unfinished.
  *
  *	study_file.c	reads the file
  *	study_run.c	runs what is not there yet, as child processes side by side
@@ -20,7 +20,7 @@
 struct study_environment {
 	char label[64]; /* the environment's name, unless the file says otherwise; names directories */
 	struct settings settings;
-	double margin; /* of non-inferiority, in units of the return; NAN: none is claimed */
+	double margin;	   /* of non-inferiority, in units of the return; NAN: none is claimed */
 	json_t *published; /* list of {"label", "return", "source"}; NULL: none */
 };
 
@@ -35,8 +35,8 @@ struct study {
 	uint64_t seeds;
 	uint64_t evaluation_episodes;
 	uint64_t evaluation_seed; /* start states depend on this plus the run's seed, hence are the same for all arms */
-	double confidence; /* of the one-sided bounds */
-	char *state; /* directory of the runs */
+	double confidence;	  /* of the one-sided bounds */
+	char *state;		  /* directory of the runs */
 };
 
 /* Reads a study's file and decides where its state lies. 0, or -errno and a message (freed by the caller). */
@@ -52,8 +52,8 @@ struct study_run {
 };
 
 /*
- * All runs in the order in which they are started: seed by seed, and within a seed all precisions of one environment one after the other,
- * so that what is there after any time can be compared. The caller frees them.
+ * All runs in the order in which they are started: seed by seed, and within a seed all precisions of one environment
+ * one after the other, so that what is there after any time can be compared. The caller frees them.
  */
 struct study_run *study_runs(const struct study *study, size_t *count);
 void study_free_runs(struct study_run *runs, size_t count);
@@ -76,7 +76,7 @@ struct study_result {
 	enum study_state state;
 	uint64_t environment_steps;
 	double mean_return, std_return; /* of the evaluation; NAN unless finished */
-	double critic_loss; /* mean over the last tenth of the steps */
+	double critic_loss;		/* mean over the last tenth of the steps */
 	double largest_weight;
 	uint64_t saturation[FIXAR_SATURATIONS];
 	double steps_per_second; /* not part of results.json, which is the same however the study was interrupted */
@@ -89,10 +89,10 @@ const char *study_state_name(enum study_state state);
 
 /* An arm against the reference, seed by seed. */
 struct study_comparison {
-	size_t pairs; /* seeds that both have finished */
+	size_t pairs;		/* seeds that both have finished */
 	double mean, deviation; /* of the differences arm - reference */
-	double bound; /* one-sided lower confidence bound of the mean difference; NAN with fewer than two pairs */
-	double p_value; /* of "the arm is worse by the margin or more"; NAN without a margin or a bound */
+	double bound;	   /* one-sided lower confidence bound of the mean difference; NAN with fewer than two pairs */
+	double p_value;	   /* of "the arm is worse by the margin or more"; NAN without a margin or a bound */
 	bool non_inferior; /* bound > -margin */
 };
 

@@ -31,10 +31,10 @@ json_t *study_evaluation(const struct study *study, const struct study_run *run)
 	json_t *evaluation = cli_read_json(path, &message, &error);
 
 	/* One of other episodes, or of an earlier checkpoint, is not the one that is wanted. */
-	if (evaluation && (number(evaluation, "episodes") != study->evaluation_episodes ||
-			   number(evaluation, "seed") != study->evaluation_seed + run->seed ||
-			   number(evaluation, "environment_steps") !=
-				   study->environments[run->environment].settings.steps)) {
+	if (evaluation &&
+	    (number(evaluation, "episodes") != study->evaluation_episodes ||
+	     number(evaluation, "seed") != study->evaluation_seed + run->seed ||
+	     number(evaluation, "environment_steps") != study->environments[run->environment].settings.steps)) {
 		json_decref(evaluation);
 		evaluation = NULL;
 	}
@@ -51,8 +51,7 @@ static void collect_metrics(const struct study_run *run, uint64_t steps, struct 
 	if (!table_read(path, &table, &message)) {
 		result->steps_per_second = table_speed(&table);
 		if (result->environment_steps >= steps)
-			result->critic_loss =
-				table_mean(&table, "critic_loss", 0.9 * (double)steps, (double)steps);
+			result->critic_loss = table_mean(&table, "critic_loss", 0.9 * (double)steps, (double)steps);
 		table_free(&table);
 	}
 	free(message);

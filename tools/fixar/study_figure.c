@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-/* The learning curves of a study: a panel for each environment, a curve with its spread over seeds for each precision. */
+/* The learning curves of a study: a panel for each environment, a curve with its spread over seeds for each precision.
+ */
 #include <math.h>
 #include <stdlib.h>
 

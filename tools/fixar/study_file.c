@@ -23,8 +23,8 @@
 #include "run.h"
 #include "study.h"
 
-static const char *const study_keys[] = { "name",  "title",	"note",	      "environments", "precisions", "reference",
-					  "seeds", "delay",	"evaluation", "confidence",   NULL };
+static const char *const study_keys[] = { "name",  "title", "note",	  "environments", "precisions", "reference",
+					  "seeds", "delay", "evaluation", "confidence",	  NULL };
 static const char *const environment_keys[] = { "name", "label", "margin", "published", "delay", NULL };
 /* These make the matrix; they cannot be settings of all runs. */
 static const char *const matrix_settings[] = { "precision", "seed", "environment" };
@@ -77,14 +77,18 @@ static int read_published(const json_t *list, char **message)
 
 	if (!json_is_array(list))
 		return refuse(message, "\"published\" must be a list");
-	json_array_foreach(list, i, entry)
-		if (!json_is_string(json_object_get(entry, "label")) || !json_is_number(json_object_get(entry, "return")) ||
-		    !json_is_string(json_object_get(entry, "source")))
-			return refuse(message, "an entry of \"published\" must have \"label\", \"return\" and \"source\"");
+	json_array_foreach(list, i,
+			   entry) if (!json_is_string(json_object_get(entry, "label")) ||
+				      !json_is_number(json_object_get(entry, "return")) ||
+				      !json_is_string(json_object_get(
+					      entry, "source"))) return refuse(message,
+									       "an entry of \"published\" must have "
+									       "\"label\", \"return\" and \"source\"");
 	return 0;
 }
 
-static int read_environment(struct study_environment *environment, const json_t *file, const json_t *object, char **message)
+static int read_environment(struct study_environment *environment, const json_t *file, const json_t *object,
+			    char **message)
 {
 	struct settings *settings = &environment->settings;
 	const char *name = json_string_value(json_object_get(object, "name"));
@@ -129,7 +133,8 @@ static int read_environments(struct study *study, const json_t *file, char **mes
 	if (!study->environments)
 		return -ENOMEM;
 	study->environment_count = json_array_size(list);
-	json_array_foreach(list, i, object) {
+	json_array_foreach(list, i, object)
+	{
 		int error = read_environment(&study->environments[i], file, object, message);
 
 		if (error)
@@ -149,7 +154,8 @@ static int read_precisions(struct study *study, const json_t *file, char **messa
 
 	if (!json_is_array(list) || !json_array_size(list) || json_array_size(list) > STUDY_MAX_PRECISIONS)
 		return refuse(message, "\"precisions\" must be a list of one to eight precisions");
-	json_array_foreach(list, i, item) {
+	json_array_foreach(list, i, item)
+	{
 		if (!json_is_string(item) || fixar_precision_parse(json_string_value(item), &study->precisions[i]))
 			return refuse(message, "\"precisions\" may hold \"float32\", \"fixed32\" and \"qat16\"");
 		for (size_t j = 0; j < i; j++)
@@ -254,7 +260,8 @@ void study_free(struct study *study)
 struct study_run *study_runs(const struct study *study, size_t *count)
 {
 	size_t n = 0;
-	struct study_run *runs = calloc(study->seeds * study->environment_count * study->precision_count, sizeof(*runs));
+	struct study_run *runs =
+		calloc(study->seeds * study->environment_count * study->precision_count, sizeof(*runs));
 
 	if (!runs) {
 		cli_error("out of memory");

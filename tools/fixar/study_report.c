@@ -63,34 +63,37 @@ static json_t *run_json(const struct study *study, const struct study_run *run, 
 	json_t *saturations = json_object();
 
 	for (unsigned i = 0; i < FIXAR_SATURATIONS && result->state == STUDY_FINISHED; i++)
-		json_object_set_new(saturations, fixar_saturation_name(i), json_integer((json_int_t)result->saturation[i]));
+		json_object_set_new(saturations, fixar_saturation_name(i),
+				    json_integer((json_int_t)result->saturation[i]));
 	return json_pack("{s:s, s:I, s:s, s:I, s:o, s:o, s:o, s:o, s:o}", "precision",
-			 fixar_precision_name(study->precisions[run->precision]), "seed", (json_int_t)run->seed, "state",
-			 study_state_name(result->state), "environment_steps", (json_int_t)result->environment_steps,
-			 "mean_return", cli_json_number(result->mean_return), "std_return",
-			 cli_json_number(result->std_return), "critic_loss", cli_json_number(result->critic_loss),
-			 "largest_weight", cli_json_number(result->largest_weight), "saturations", saturations);
+			 fixar_precision_name(study->precisions[run->precision]), "seed", (json_int_t)run->seed,
+			 "state", study_state_name(result->state), "environment_steps",
+			 (json_int_t)result->environment_steps, "mean_return", cli_json_number(result->mean_return),
+			 "std_return", cli_json_number(result->std_return), "critic_loss",
+			 cli_json_number(result->critic_loss), "largest_weight",
+			 cli_json_number(result->largest_weight), "saturations", saturations);
 }
 
 static json_t *arm_json(const struct study *study, size_t precision, const struct study_arm *arm, double margin)
 {
-	json_t *object = json_pack("{s:s, s:I, s:o, s:o}", "precision", fixar_precision_name(study->precisions[precision]),
-				   "finished", (json_int_t)arm->finished, "mean_return", cli_json_number(arm->mean),
-				   "std_return", cli_json_number(arm->deviation));
+	json_t *object =
+		json_pack("{s:s, s:I, s:o, s:o}", "precision", fixar_precision_name(study->precisions[precision]),
+			  "finished", (json_int_t)arm->finished, "mean_return", cli_json_number(arm->mean),
+			  "std_return", cli_json_number(arm->deviation));
 	const struct study_comparison *comparison = &arm->comparison;
 
 	if (precision == study->reference)
 		return object;
-	json_object_set_new(object, "difference",
-			    json_pack("{s:s, s:I, s:o, s:o, s:f, s:o, s:o, s:o, s:o}", "to",
-				      fixar_precision_name(study->precisions[study->reference]), "pairs",
-				      (json_int_t)comparison->pairs, "mean", cli_json_number(comparison->mean), "std",
-				      cli_json_number(comparison->deviation), "confidence", study->confidence,
-				      "lower_bound", cli_json_number(comparison->bound), "margin",
-				      cli_json_number(margin), "p_value", cli_json_number(comparison->p_value),
-				      "non_inferior",
-				      isnan(margin) || isnan(comparison->bound) ? json_null() :
-										  json_boolean(comparison->non_inferior)));
+	json_object_set_new(
+		object, "difference",
+		json_pack("{s:s, s:I, s:o, s:o, s:f, s:o, s:o, s:o, s:o}", "to",
+			  fixar_precision_name(study->precisions[study->reference]), "pairs",
+			  (json_int_t)comparison->pairs, "mean", cli_json_number(comparison->mean), "std",
+			  cli_json_number(comparison->deviation), "confidence", study->confidence, "lower_bound",
+			  cli_json_number(comparison->bound), "margin", cli_json_number(margin), "p_value",
+			  cli_json_number(comparison->p_value), "non_inferior",
+			  isnan(margin) || isnan(comparison->bound) ? json_null()
+								    : json_boolean(comparison->non_inferior)));
 	return object;
 }
 
@@ -107,7 +110,8 @@ static json_t *summary_json(const struct study_summary *summary)
 			if (summary->runs[i].environment == e)
 				json_array_append_new(runs, run_json(study, &summary->runs[i], &summary->results[i]));
 		for (size_t p = 0; p < study->precision_count; p++)
-			json_array_append_new(arms, arm_json(study, p, summary_arm(summary, e, p), environment->margin));
+			json_array_append_new(arms,
+					      arm_json(study, p, summary_arm(summary, e, p), environment->margin));
 		object = json_pack("{s:s, s:o, s:o, s:o}", "label", environment->label, "settings",
 				   settings_to_json(&environment->settings), "arms", arms, "runs", runs);
 		/* These two are the matrix. */

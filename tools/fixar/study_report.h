@@ -10,8 +10,8 @@
 /* One precision in one environment. */
 struct study_arm {
 	size_t finished;
-	double mean, deviation; /* of the runs' mean returns, over seeds */
-	double steps_per_second; /* mean over the runs that have a speed */
+	double mean, deviation;		    /* of the runs' mean returns, over seeds */
+	double steps_per_second;	    /* mean over the runs that have a speed */
 	struct study_comparison comparison; /* with the reference; empty for the reference itself */
 };
 
@@ -24,7 +24,8 @@ struct study_summary {
 	size_t finished;
 };
 
-static inline const struct study_arm *summary_arm(const struct study_summary *summary, size_t environment, size_t precision)
+static inline const struct study_arm *summary_arm(const struct study_summary *summary, size_t environment,
+						  size_t precision)
 {
 	return &summary->arms[environment * summary->study->precision_count + precision];
 }

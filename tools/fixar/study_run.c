@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 /*
- * Runs the cells of a study side by side. Every cell is two child processes, `fixar train --resume` and then `fixar eval`, so that
- * a crash of one costs the others nothing, and a killed study goes on from the last checkpoint of every run.
+ * Runs the cells of a study side by side. Every cell is two child processes, `fixar train --resume` and then `fixar
+ * eval`, so that a crash of one costs the others nothing, and a killed study goes on from the last checkpoint of every
+ * run.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -112,8 +113,10 @@ static int start_training(struct execution *execution, struct job *job)
 	object = settings_to_json(settings);
 	error = cli_replace_json(config, object);
 	if (!error) {
-		const char *const arguments[] = { "fixar",    "train",	"--config", config,   "--out", job->run->directory,
-						  "--resume", "--json", "--quiet",  "--threads", "1",	  NULL };
+		const char *const arguments[] = { "fixar",     "train",	 "--config",
+						  config,      "--out",	 job->run->directory,
+						  "--resume",  "--json", "--quiet",
+						  "--threads", "1",	 NULL };
 
 		error = start(execution, job, arguments);
 	}
@@ -129,8 +132,8 @@ static int start_evaluation(struct execution *execution, struct job *job)
 	const struct study *study = execution->study;
 	char *episodes = cli_format("%llu", (unsigned long long)study->evaluation_episodes);
 	char *seed = cli_format("%llu", (unsigned long long)(study->evaluation_seed + job->run->seed));
-	const char *const arguments[] = { "fixar",  "eval", job->run->directory, "--episodes", episodes,
-					  "--seed", seed,   "--json",		 "--threads",  "1", NULL };
+	const char *const arguments[] = { "fixar", "eval",   job->run->directory, "--episodes", episodes, "--seed",
+					  seed,	   "--json", "--threads",	  "1",		NULL };
 	int error = start(execution, job, arguments);
 
 	job->state = JOB_EVALUATING;
@@ -190,9 +193,8 @@ static void finish(struct execution *execution, struct job *job)
 		return;
 	}
 	if (status) {
-		char *what = WIFSIGNALED(status) ?
-				     cli_format("killed by %s", strsignal(WTERMSIG(status))) :
-				     cli_format("failed with exit code %d", WEXITSTATUS(status));
+		char *what = WIFSIGNALED(status) ? cli_format("killed by %s", strsignal(WTERMSIG(status)))
+						 : cli_format("failed with exit code %d", WEXITSTATUS(status));
 
 		fail(job, what);
 		free(what);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
- * Comparing arms. Runs of one seed begin with the same networks and the same start states and are evaluated on the same episodes, so
- * the differences are taken seed by seed and a paired t test applies.
+ * Comparing arms. Runs of one seed begin with the same networks and the same start states and are evaluated on the same
+ * episodes, so the differences are taken seed by seed and a paired t test applies.
  */
 #include <gsl/gsl_cdf.h>
 #include <math.h>

@@ -48,9 +48,11 @@ static void write_arms(const struct study_summary *summary, size_t e, FILE *file
 	}
 	if (study->precision_count < 2)
 		return;
-	fprintf(file, "\nDifferences to %s, seed by seed, on the same start states:\n\n"
-		      "| Precision | Pairs | Mean difference | Deviation | Lower bound (%g %%, one-sided) | Margin | p | Verdict |\n"
-		      "| --- | --- | --- | --- | --- | --- | --- | --- |\n",
+	fprintf(file,
+		"\nDifferences to %s, seed by seed, on the same start states:\n\n"
+		"| Precision | Pairs | Mean difference | Deviation | Lower bound (%g %%, one-sided) | Margin | p | "
+		"Verdict |\n"
+		"| --- | --- | --- | --- | --- | --- | --- | --- |\n",
 		fixar_precision_name(study->precisions[study->reference]), 100 * study->confidence);
 	for (size_t p = 0; p < study->precision_count; p++) {
 		const struct study_comparison *comparison = &summary_arm(summary, e, p)->comparison;
@@ -58,11 +60,12 @@ static void write_arms(const struct study_summary *summary, size_t e, FILE *file
 
 		if (p == study->reference)
 			continue;
-		fprintf(file, "| %s | %zu | %s | %s | %s | %s | %s | %s |\n", fixar_precision_name(study->precisions[p]),
-			comparison->pairs, cell(comparison->pairs ? comparison->mean : (double)NAN, "%+.1f", a),
+		fprintf(file, "| %s | %zu | %s | %s | %s | %s | %s | %s |\n",
+			fixar_precision_name(study->precisions[p]), comparison->pairs,
+			cell(comparison->pairs ? comparison->mean : (double)NAN, "%+.1f", a),
 			cell(comparison->pairs ? comparison->deviation : (double)NAN, "%.1f", b),
-			cell(comparison->bound, "%+.1f", c), cell(margin, "%g", d), cell(comparison->p_value, "%.2g", f),
-			verdict(comparison, margin));
+			cell(comparison->bound, "%+.1f", c), cell(margin, "%g", d),
+			cell(comparison->p_value, "%.2g", f), verdict(comparison, margin));
 	}
 }
 
@@ -85,8 +88,9 @@ static void write_runs(const struct study_summary *summary, size_t e, FILE *file
 {
 	const struct study *study = summary->study;
 
-	fprintf(file, "\n| Run | State | Return (%llu episodes) | Deviation | Critic loss, last tenth | Largest weight | "
-		      "Saturations | Steps/s |\n| --- | --- | --- | --- | --- | --- | --- | --- |\n",
+	fprintf(file,
+		"\n| Run | State | Return (%llu episodes) | Deviation | Critic loss, last tenth | Largest weight | "
+		"Saturations | Steps/s |\n| --- | --- | --- | --- | --- | --- | --- | --- |\n",
 		(unsigned long long)study->evaluation_episodes);
 	for (size_t i = 0; i < summary->run_count; i++) {
 		const struct study_run *run = &summary->runs[i];
@@ -115,7 +119,8 @@ static void write_sources(const struct study_environment *environment, FILE *fil
 	for (size_t i = 0; i < json_array_size(environment->published); i++) {
 		json_t *entry = json_array_get(environment->published, i);
 
-		fprintf(file, "%s%s: %s.\n", i ? "" : "\nPublished figures. ", json_string_value(json_object_get(entry, "label")),
+		fprintf(file, "%s%s: %s.\n", i ? "" : "\nPublished figures. ",
+			json_string_value(json_object_get(entry, "label")),
 			json_string_value(json_object_get(entry, "source")));
 	}
 }
@@ -127,8 +132,10 @@ void study_write_text(const struct study_summary *summary, FILE *file)
 	fprintf(file, "# %s\n\n", study->title ? study->title : study->name);
 	if (study->note)
 		fprintf(file, "%s\n\n", study->note);
-	fprintf(file, "%zu of %zu runs finished.%s Seeds 0 to %llu; final policies evaluated without exploration on %llu episodes, "
-		      "the same start states for all precisions of a seed.\n",
+	fprintf(file,
+		"%zu of %zu runs finished.%s Seeds 0 to %llu; final policies evaluated without exploration on %llu "
+		"episodes, "
+		"the same start states for all precisions of a seed.\n",
 		summary->finished, summary->run_count,
 		summary->finished == summary->run_count ? "" : " **The study is not complete.**",
 		(unsigned long long)study->seeds - 1, (unsigned long long)study->evaluation_episodes);
@@ -138,9 +145,10 @@ void study_write_text(const struct study_summary *summary, FILE *file)
 		char layers[SETTINGS_TEXT], steps[CLI_TEXT], delay[CLI_TEXT];
 
 		hidden->format(hidden, &environment->settings, layers);
-		fprintf(file, "\n## %s\n\n%s steps, batch %u, hidden layers %s, quantization delay of qat16 %s steps.\n\n",
-			environment->label, cli_group(environment->settings.steps, steps), environment->settings.agent.batch,
-			layers, cli_group(environment->settings.agent.delay, delay));
+		fprintf(file,
+			"\n## %s\n\n%s steps, batch %u, hidden layers %s, quantization delay of qat16 %s steps.\n\n",
+			environment->label, cli_group(environment->settings.steps, steps),
+			environment->settings.agent.batch, layers, cli_group(environment->settings.agent.delay, delay));
 		write_arms(summary, e, file);
 		write_sources(environment, file);
 		write_runs(summary, e, file);

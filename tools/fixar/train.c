@@ -31,7 +31,8 @@ static error_t parse_option(int key, char *text, struct argp_state *state)
 	struct train_arguments *arguments = state->input;
 
 	for (size_t i = 0; i < settings_count; i++) {
-		if (key == KEY_SETTING + (int)i || (settings_table[i].short_key && key == settings_table[i].short_key)) {
+		if (key == KEY_SETTING + (int)i ||
+		    (settings_table[i].short_key && key == settings_table[i].short_key)) {
 			arguments->values[i] = text ? text : "true";
 			return 0;
 		}
@@ -69,7 +70,8 @@ static const struct argp_option own_options[] = {
 	{ NULL, 0, NULL, 0, "The run:", 1 },
 	{ "out", 'o', "DIR", 0, "Directory of the run, new or empty; default runs/ENV-PRECISION-seedS", 1 },
 	{ "resume", KEY_RESUME, NULL, 0, "Go on with the run in --out DIR, to the bits of an uninterrupted run", 1 },
-	{ "config", KEY_CONFIG, "FILE", 0, "Settings from a JSON file, such as the config.json of a run; options win", 1 },
+	{ "config", KEY_CONFIG, "FILE", 0, "Settings from a JSON file, such as the config.json of a run; options win",
+	  1 },
 	{ "bits", KEY_BITS, "FILE", 0, "Operand widths of single layers, from a JSON file", 1 },
 	{ "quiet", 'q', NULL, 0, "Say nothing but errors", 1 },
 	{ "json", KEY_JSON, NULL, 0, "Progress and result as JSON lines on standard output", 1 },
@@ -83,7 +85,8 @@ static const struct argp_option device_options[] = {
 
 static struct argp_option *make_options(void)
 {
-	struct argp_option *options = calloc(COUNT(own_options) + settings_count + COUNT(device_options) + 1, sizeof(*options));
+	struct argp_option *options =
+		calloc(COUNT(own_options) + settings_count + COUNT(device_options) + 1, sizeof(*options));
 	struct argp_option *next = options;
 
 	if (!options)
@@ -137,7 +140,8 @@ static int apply(const struct train_arguments *arguments, json_t *config, json_t
 		goto out;
 	}
 	for (size_t i = 0; i < settings_count; i++) {
-		if (arguments->values[i] && settings_set(settings, &settings_table[i], arguments->values[i], &message)) {
+		if (arguments->values[i] &&
+		    settings_set(settings, &settings_table[i], arguments->values[i], &message)) {
 			code = cli_usage("%s", message);
 			goto out;
 		}
@@ -226,7 +230,8 @@ static int take_directory(const char *directory, bool resume, bool goes_on, cons
 		return CLI_FAILED;
 	}
 	if (!empty && !resume) {
-		cli_error("the directory %s is not empty; --resume goes on with the run in it, --out names another", directory);
+		cli_error("the directory %s is not empty; --resume goes on with the run in it, --out names another",
+			  directory);
 		return CLI_FAILED;
 	}
 	if (!goes_on && run_untouched(directory) != 1) {
@@ -248,7 +253,8 @@ static int take_directory(const char *directory, bool resume, bool goes_on, cons
 	return CLI_OK;
 }
 
-static void say_plan(const struct settings *settings, const struct fixar_device *device, const char *directory, bool resumed)
+static void say_plan(const struct settings *settings, const struct fixar_device *device, const char *directory,
+		     bool resumed)
 {
 	static const char *const precisions[] = {
 		[FIXAR_FLOAT32] = "float32 (the yardstick)",
@@ -282,21 +288,21 @@ static void say_end(const char *directory, const struct session_outcome *outcome
 		 cli_group(outcome->status.episodes, episodes));
 	if (outcome->status.episodes)
 		cli_note("Mean return of the last ten: %.1f.", outcome->status.mean_return);
-	cli_note("  evaluate:  fixar eval %s\n  draw:      fixar plot %s\n  go on:     fixar train --resume --out %s --steps N",
+	cli_note("  evaluate:  fixar eval %s\n  draw:      fixar plot %s\n  go on:     fixar train --resume --out %s "
+		 "--steps N",
 		 directory, directory, directory);
 }
 
 static void print_result(const char *directory, const struct session_outcome *outcome)
 {
 	const struct fixar_agent_status *status = &outcome->status;
-	json_t *result = json_pack("{s:s, s:s, s:b, s:I, s:I, s:I, s:o, s:o, s:o, s:I, s:b}", "event", "result", "out",
-				   directory, "interrupted", outcome->interrupted, "environment_steps",
-				   (json_int_t)status->environment_steps, "training_steps",
-				   (json_int_t)status->training_steps, "episodes", (json_int_t)status->episodes,
-				   "mean_return", cli_json_number(status->mean_return), "critic_loss",
-				   cli_json_number(status->critic_loss), "largest_weight",
-				   cli_json_number(status->largest_weight), "saturations",
-				   (json_int_t)progress_saturations(status), "quantized", status->quantized);
+	json_t *result = json_pack(
+		"{s:s, s:s, s:b, s:I, s:I, s:I, s:o, s:o, s:o, s:I, s:b}", "event", "result", "out", directory,
+		"interrupted", outcome->interrupted, "environment_steps", (json_int_t)status->environment_steps,
+		"training_steps", (json_int_t)status->training_steps, "episodes", (json_int_t)status->episodes,
+		"mean_return", cli_json_number(status->mean_return), "critic_loss",
+		cli_json_number(status->critic_loss), "largest_weight", cli_json_number(status->largest_weight),
+		"saturations", (json_int_t)progress_saturations(status), "quantized", status->quantized);
 
 	cli_print_json(result);
 	json_decref(result);
@@ -332,7 +338,8 @@ static enum progress_style choose_style(bool json)
 	return progress_columns(STDERR_FILENO) ? PROGRESS_LINE : PROGRESS_PLAIN;
 }
 
-static int train(const struct train_arguments *arguments, const struct settings *settings, bool goes_on, const char *directory)
+static int train(const struct train_arguments *arguments, const struct settings *settings, bool goes_on,
+		 const char *directory)
 {
 	struct session_outcome outcome = { .interrupted = false };
 	struct fixar_device *device = NULL;
@@ -350,7 +357,8 @@ static int train(const struct train_arguments *arguments, const struct settings 
 	cli_catch_interrupts();
 	code = device_open(&arguments->device, settings->agent.precision, &device);
 	resumed = goes_on && run_has(directory, RUN_CHECKPOINT);
-	/* A new agent first: settings that it refuses leave no directory behind. One from a checkpoint needs the directory's lock. */
+	/* A new agent first: settings that it refuses leave no directory behind. One from a checkpoint needs the
+	 * directory's lock. */
 	if (!code && !resumed)
 		code = make_agent(settings, device, &env, directory, false, &agent);
 	if (!code)
@@ -365,7 +373,8 @@ static int train(const struct train_arguments *arguments, const struct settings 
 		say_plan(settings, device, directory, resumed);
 		if (arguments->resume && !resumed)
 			cli_note("There is no checkpoint yet: starting at the beginning.");
-		code = session_run(agent, settings, directory, arguments->resume, choose_style(arguments->json), &outcome);
+		code = session_run(agent, settings, directory, arguments->resume, choose_style(arguments->json),
+				   &outcome);
 	}
 	if (agent && code != CLI_FAILED) {
 		say_end(directory, &outcome);
@@ -388,7 +397,8 @@ int cmd_train(int argc, char **argv)
 		.args_doc = "ENV",
 		.doc = "Trains a DDPG agent in the environment ENV and writes the run to a directory: config.json, "
 		       "checkpoint.safetensors, metrics.csv and TensorBoard event files.\v"
-		       "The same settings give the same checkpoint to the bit, whatever the engine, the number of threads and "
+		       "The same settings give the same checkpoint to the bit, whatever the engine, the number of "
+		       "threads and "
 		       "the number of interruptions. Ctrl-C saves and exits with 130; so does SIGTERM.",
 	};
 	struct settings settings;
