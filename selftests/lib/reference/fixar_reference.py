@@ -17,6 +17,7 @@ INT32_MIN, INT32_MAX = -2**31, 2**31 - 1
 # Section 2: the fraction of each class of master values.
 ACTIVATION, GRADIENT, WEIGHT, WEIGHT_GRADIENT, ROOT = 22, 24, 28, 29, 30
 ONE = 1 << ACTIVATION
+LOWEST_FRACTION = -10  # of a quantizer
 
 
 # --- Section 1: notation ----------------------------------------------------------------------------------------------
@@ -116,7 +117,7 @@ def range_fraction(minimum, maximum, master_fraction, width, headroom, signed):
         return master_fraction
     exponent = bits(a - 1) - master_fraction  # the smallest e with a <= 2^(e + F)
     spare = width - 1 if signed else width
-    return min(master_fraction, spare - exponent - headroom)
+    return max(LOWEST_FRACTION, min(master_fraction, spare - exponent - headroom))
 
 
 # --- Section 3: a layer forward ---------------------------------------------------------------------------------------

@@ -280,6 +280,9 @@ def range_fraction_lines():
     for _ in range(300):
         a, b = d.signed(31), d.signed(31)
         row(min(a, b), max(a, b), d.choice((22, 24, 28)), d.between(2, 31), d.between(0, 3), d.between(0, 1))
+    for h in range(2, 20):  # much headroom: the lowest fraction
+        row(-2**31, 5, 22, 4, h, 1)
+        row(0, 2**31 - 1, 22, 7, h, 0)
     return lines
 
 
