@@ -95,6 +95,7 @@ $(O)/fixar: $(TOOL_OBJ) $(O)/libfixar.a
 
 include lib/env/plugins.mk
 include selftests/tests.mk
+include selftests/fuzz/fuzz.mk
 
 # ---- Installation ----
 

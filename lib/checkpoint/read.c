@@ -285,6 +285,7 @@ static int check_crc(struct checkpoint *c)
 {
 	const char *text = json_string_value(json_object_get(c->strings, FORMAT_CRC_KEY));
 	unsigned char length[8], *chunk;
+	uint64_t rest = c->size - c->data;
 	uint32_t expected, crc = 0;
 	int error = 0;
 
@@ -298,7 +299,7 @@ static int check_crc(struct checkpoint *c)
 	memcpy(c->header + FORMAT_CRC_OFFSET - 8, FORMAT_CRC_ZERO, FORMAT_CRC_DIGITS);
 	crc = crc32c(0, length, 8);
 	crc = crc32c(crc, c->header, c->data - 8);
-	chunk = malloc(CHUNK);
+	chunk = malloc(rest < CHUNK ? (size_t)rest + 1 : CHUNK);
 	if (!chunk)
 		return fail(&c->message, -ENOMEM, "%s: out of memory", c->path);
 	for (uint64_t at = c->data; at < c->size && !error; at += CHUNK) {

@@ -76,7 +76,7 @@ static void row_byte(struct row *row, char byte)
 static int scan_rows(int fd, uint64_t offset, uint64_t size, size_t columns, uint64_t limit, struct metrics_scan *scan)
 {
 	struct row row = { 0 };
-	char *chunk = malloc(CHUNK);
+	char *chunk = malloc(size - offset < CHUNK ? (size_t)(size - offset) + 1 : CHUNK);
 	int error = chunk ? 0 : -ENOMEM;
 
 	while (!error && offset < size) {

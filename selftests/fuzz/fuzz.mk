@@ -1,0 +1,29 @@
+# SPDX-License-Identifier: MIT
+# Fuzzing what reads files of a run. Included by the Makefile.
+
+FUZZ_SECONDS ?= 600
+FUZZ_CC      ?= clang
+# An integer that wraps is no error by itself (checksums do), so only what is undefined stops the run.
+FUZZ_FLAGS   := -g -O1 -fno-omit-frame-pointer -fsanitize=address,undefined,float-cast-overflow -fno-sanitize-recover=all
+FUZZ_LIB     := $(wildcard lib/checkpoint/*.c lib/metrics/*.c lib/ddpg/replay*.c)
+FUZZ         := $(O)/fuzz
+
+$(FUZZ)/%: selftests/fuzz/%.c selftests/fuzz/fuzz_format.h $(FUZZ_LIB)
+	@mkdir -p $(@D)
+	$(FUZZ_CC) $(filter-out -MMD -MP,$(BASE)) $(FUZZ_FLAGS) $(FUZZER) -o $@ $< $(FUZZ_LIB) -ljansson -lm
+$(FUZZ)/checkpoint_fuzz: FUZZER := -fsanitize=fuzzer
+
+# What was found interesting stays in $(FUZZ)/corpus and is where the next run starts. A finding is in $(FUZZ)/crash-* and the
+# like; $(FUZZ)/checkpoint_fuzz FILE repeats it.
+check-fuzz:
+	@selftests/install-packages fuzz
+	@$(MAKE) -s --no-print-directory $(FUZZ)/checkpoint_fuzz $(FUZZ)/seeds
+	@mkdir -p $(FUZZ)/corpus
+	@$(FUZZ)/seeds $(FUZZ)/corpus
+	@$(FUZZ)/checkpoint_fuzz -max_total_time=$(FUZZ_SECONDS) -max_len=4096 -timeout=20 -rss_limit_mb=2048 -print_final_stats=1 \
+		-dict=selftests/fuzz/checkpoint.dict -artifact_prefix=$(FUZZ)/ $(FUZZ)/corpus >$(FUZZ)/log 2>&1 || \
+		{ tail -n 60 $(FUZZ)/log; echo 'not ok - $(FUZZ)/checkpoint_fuzz found something; the whole log is $(FUZZ)/log'; exit 1; }
+	@grep -a -E '^#[0-9]+[[:space:]]+DONE|^stat::number_of_executed_units' $(FUZZ)/log
+	@echo 'ok - no findings in $(FUZZ_SECONDS) seconds'
+
+.PHONY: check-fuzz
