@@ -40,6 +40,7 @@ struct session {
 	double row_time; /* when the last row was written */
 	uint64_t row_step;
 	bool failed; /* a message was printed */
+	bool reached; /* what was to be reached */
 };
 
 static int open_metrics(struct session *session, bool resumed, uint64_t step)
@@ -124,12 +125,13 @@ static int on_step(void *user, const struct fixar_progress *progress)
 	return cli_interrupted();
 }
 
-static int evaluate(struct session *session, uint64_t step)
+static int evaluate(struct session *session, const struct fixar_agent_status *status)
 {
 	struct fixar_evaluation result = { .size = sizeof(result) };
+	const struct settings *settings = session->settings;
 	double values[COLUMNS];
-	int error = fixar_agent_evaluate(session->agent, (uint32_t)session->settings->evaluation_episodes,
-					 session->settings->evaluation_seed, NULL, &result);
+	int error = fixar_agent_evaluate(session->agent, (uint32_t)settings->evaluation_episodes,
+					 settings->evaluation_seed, NULL, &result);
 
 	if (error)
 		return error;
@@ -137,10 +139,14 @@ static int evaluate(struct session *session, uint64_t step)
 	values[COLUMN_EVALUATION_RETURN] = result.mean_return;
 	values[COLUMN_EVALUATION_DEVIATION] = result.std_return;
 	if (session->progress.style == PROGRESS_LINE || session->progress.style == PROGRESS_PLAIN) {
-		cli_note("Step %llu: mean return %.1f without exploration (episodes: %llu).", (unsigned long long)step,
-			 result.mean_return, (unsigned long long)session->settings->evaluation_episodes);
+		cli_note("Step %llu: mean return %.1f without exploration (episodes: %llu).",
+			 (unsigned long long)status->environment_steps, result.mean_return,
+			 (unsigned long long)settings->evaluation_episodes);
 	}
-	return add_row(session, step, values);
+	/* What is asked for is a policy in the precision of the run. */
+	session->reached = result.mean_return >= settings->until &&
+			   (status->quantized || settings->agent.precision != FIXAR_QAT16);
+	return add_row(session, status->environment_steps, values);
 }
 
 static int save(struct session *session)
@@ -189,7 +195,7 @@ static int train(struct session *session, uint64_t step, bool *interrupted)
 		step = status.environment_steps;
 		/* Before the checkpoint of the same step: a resumed run will not come here again. */
 		if (settings->evaluate_every && step % settings->evaluate_every == 0) {
-			result = evaluate(session, step);
+			result = evaluate(session, &status);
 			if (result)
 				return result;
 		}
@@ -197,12 +203,16 @@ static int train(struct session *session, uint64_t step, bool *interrupted)
 		if (*interrupted) {
 			cli_note("Interrupted at step %llu; saving.", (unsigned long long)step);
 		}
-		if (*interrupted || step >= settings->steps || step % settings->checkpoint_every == 0) {
+		if (session->reached && !*interrupted) {
+			cli_note("A mean return of %.15g is reached: the training ends here.", settings->until);
+		}
+		if (*interrupted || session->reached || step >= settings->steps ||
+		    step % settings->checkpoint_every == 0) {
 			result = save(session);
 			if (result)
 				return result;
 		}
-		if (*interrupted)
+		if (*interrupted || session->reached)
 			break;
 	}
 	return 0;

@@ -100,6 +100,22 @@ static void format_double(const struct setting *setting, const struct settings *
 	snprintf(text, SETTINGS_TEXT, "%.15g", *(double *)field(setting, settings));
 }
 
+static int parse_until(const struct setting *setting, struct settings *settings, const char *text)
+{
+	if (strcmp(text, "never"))
+		return parse_double(setting, settings, text);
+	settings->until = NAN;
+	return 0;
+}
+
+static void format_until(const struct setting *setting, const struct settings *settings, char *text)
+{
+	if (isnan(settings->until))
+		snprintf(text, SETTINGS_TEXT, "never");
+	else
+		format_double(setting, settings, text);
+}
+
 static int parse_precision(const struct setting *setting, struct settings *settings, const char *text)
 {
 	(void)setting;
@@ -401,6 +417,18 @@ const struct setting settings_table[] = {
 	  .high = 0x1p53,
 	  .may_change = true,
 	  .help = "Seed of their start states; default 1,000,000" },
+	{ .name = "until",
+	  .argument = "RETURN",
+	  .parse = parse_until,
+	  .format = format_until,
+	  .offset = offsetof(struct settings, until),
+	  .is_number = true,
+	  .low = -1e12,
+	  .high = 1e12,
+	  .may_change = true,
+	  .expected = "a mean return, or \"never\"",
+	  .help = "End the training when an evaluation reaches this mean return, in qat16 not before the switch; "
+		  "without --eval-every there is one every 1,000 steps" },
 };
 const size_t settings_count = sizeof(settings_table) / sizeof(settings_table[0]);
 
@@ -411,6 +439,7 @@ void settings_default(struct settings *settings)
 		.checkpoint_every = 5000,
 		.evaluation_episodes = 5,
 		.evaluation_seed = 1000000,
+		.until = NAN,
 		.agent = FIXAR_AGENT_OPTIONS_INIT,
 	};
 }
@@ -432,6 +461,8 @@ void settings_resolve(struct settings *settings)
 		settings->delay_share = NAN;
 	}
 	settings->agent.total_steps = settings->steps;
+	if (!isnan(settings->until) && !settings->evaluate_every)
+		settings->evaluate_every = 1000;
 	settings->agent.bits = settings->bits_count ? settings->bits : NULL;
 	settings->agent.bits_count = settings->bits_count;
 }

@@ -21,6 +21,7 @@ struct settings {
 	uint64_t evaluate_every;   /* environment steps; 0: never */
 	uint64_t evaluation_episodes;
 	uint64_t evaluation_seed;
+	double until; /* mean return of an evaluation that ends the training; NAN: none does */
 	struct fixar_agent_options agent;
 	struct fixar_layer_bits bits[SETTINGS_MAX_BITS]; /* agent.bits points here when there are any */
 	size_t bits_count;
