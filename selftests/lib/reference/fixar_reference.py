@@ -15,7 +15,7 @@ from fractions import Fraction
 INT32_MIN, INT32_MAX = -2**31, 2**31 - 1
 
 # Section 2: the fraction of each class of master values.
-ACTIVATION, GRADIENT, WEIGHT, WEIGHT_GRADIENT, ROOT = 22, 24, 28, 29, 30
+ACTIVATION, GRADIENT, WEIGHT, WEIGHT_GRADIENT, ROOT = 18, 24, 26, 28, 29
 ONE = 1 << ACTIVATION
 LOWEST_FRACTION = -10  # of a quantizer
 
@@ -155,16 +155,16 @@ TANH_C = (4294967296, 2977044472, 1031764991, 238388332, 41309550, 5726720, 6615
 def tanh(x):
     a = abs(x)
     t = 2 * a * 1549082005
-    k = t >> 52
+    k = t >> 48
     if k >= 32:
-        m = 1 << 22
+        m = 1 << 18
     else:
-        f = (t >> 20) % 2**32
+        f = (t >> 16) % 2**32
         p = TANH_C[9]
         for n in range(8, -1, -1):
             p = TANH_C[n] - ((p * f) >> 32)
         e = p >> k
-        m = ((2**32 - e) * 2**23 + (2**32 + e)) // (2 * (2**32 + e))
+        m = ((2**32 - e) * 2**19 + (2**32 + e)) // (2 * (2**32 + e))
     return m if x >= 0 else -m
 
 
@@ -239,7 +239,7 @@ def td_error(q, target):
 
 
 def critic_last_gradient(delta, critic_scale):
-    exact = delta << (2 + critic_scale)
+    exact = delta << (6 + critic_scale)
     value = sat32(exact)
     return value, int(value != exact)
 
@@ -249,7 +249,7 @@ def loss_term(delta):
 
 
 def actor_last_gradient(d_action, policy):
-    u = rhu(2**44 - policy * policy, 14)
+    u = rhu(2**36 - policy * policy, 6)
     exact = rhu(d_action * u, 30)
     value = sat32(exact)
     return value, int(value != exact)
@@ -277,7 +277,7 @@ def step_size(p1, p2, rate, rate_exponent):
     c = (n << 31) // d
     m = rate * c
     drop = bits(m) - 31
-    return m >> drop, rate_exponent + 31 - drop
+    return m >> drop, rate_exponent + 33 - drop
 
 
 def rsqrt(x):
@@ -370,12 +370,12 @@ def draw_below(word, n):
 
 
 def warm_up_component(word):
-    return rhu(int32(word), 9)
+    return rhu(int32(word), 13)
 
 
 def normal(words):
     total = sum((2 * (word & 0xFFFF) - 65535) + (2 * (word >> 16) - 65535) for word in words)
-    return rhu(total * 2568476, 16)
+    return rhu(total * 2568476, 20)
 
 
 GAUSSIAN, ORNSTEIN_UHLENBECK = 0, 1
@@ -398,11 +398,11 @@ def noisy_action(kind, sigma, theta, seed, index, state, action):
 
 # --- Section 11: initial weights --------------------------------------------------------------------------------------
 
-LAST_LAYER_BOUND = 805306
+LAST_LAYER_BOUND = 201327
 
 
 def initial_bound(inputs, last):
-    return LAST_LAYER_BOUND if last else isqrt(2**56 // inputs)
+    return LAST_LAYER_BOUND if last else isqrt(2**52 // inputs)
 
 
 def initial_tensor(seed, network, layer, part, inputs, count, last):
@@ -425,8 +425,8 @@ def to_single(x):
 
 
 def to_fixed(x):
-    """A single to fraction 22, and 1 if it was limited."""
-    exact = math.floor(Fraction(x) * 2**22 + Fraction(1, 2))
+    """A single to fraction 18, and 1 if it was limited."""
+    exact = math.floor(Fraction(x) * 2**18 + Fraction(1, 2))
     value = sat32(exact)
     return value, int(value != exact)
 
@@ -435,7 +435,7 @@ def environment_action(value, low, high):
     """In double precision with the operations in the document's order, each rounded on its own (no fused multiply)."""
     middle = (low + high) / 2
     half = (high - low) / 2
-    return min(max(middle + half * (value / 2**22), low), high)
+    return min(max(middle + half * (value / 2**18), low), high)
 
 
 def hyperparameter(text):

@@ -76,7 +76,7 @@ def forward_lines():
     lines = ["# forward: out = X * W^T + b before the activation function (section 3)",
              "# columns: B K N nx sx fx nw fw X[B*K] W[N*K] bias[N] | out[B*N] nactivation",
              "# nx, sx, fx: width, signed (1 or 0) and fraction of the input codes X; nw, fw: width and fraction of the weight codes W;",
-             "# width 32: master values. bias: masters, fraction 28; out: fraction 22; tensors row-major"]
+             "# width 32: master values. bias: masters, fraction 26; out: fraction 18; tensors row-major"]
     for (batch, inputs, outputs), mix, x_style, w_style in cases(d):
         (nx, fx, sx), (nw, fw) = mix["x"], mix["w"]
         x = tensor(d, batch * inputs, nx, x_style, bool(sx))
@@ -109,7 +109,7 @@ def dw_lines():
     lines = ["# dw: dW = dY^T * X and db = sum of dY, divided by the batch rounded up to a power of two (section 5)",
              "# columns: B K N ng fg nx sx fx dY[B*N] X[B*K] | dW[N*K] ndW db[N] ndb",
              "# ng, fg: width and fraction of the gradient codes dY; nx, sx, fx: width, signed and fraction of the input codes X;",
-             "# width 32: master values. dW and db: fraction 29; tensors row-major; ndW and ndb: saturations of each"]
+             "# width 32: master values. dW and db: fraction 28; tensors row-major; ndW and ndb: saturations of each"]
     for (batch, inputs, outputs), mix, g_style, x_style in cases(d):
         (ng, fg), (nx, fx, sx) = mix["g"], mix["x"]
         dy = tensor(d, batch * outputs, ng, g_style)

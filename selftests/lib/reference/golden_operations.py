@@ -117,7 +117,7 @@ def rtz_lines():
 
 def tanh_lines():
     d = Draws(4)
-    lines = ["# tanh: section 4, input and output with fraction 22", "# columns: x | y"]
+    lines = ["# tanh: section 4, input and output with fraction 18", "# columns: x | y"]
     xs = list(INT32_CORNERS)
     # Where k changes: 2 a log2(e) crosses a whole number; 32 is the end of the range that is computed.
     for k in range(1, 35):
@@ -170,7 +170,7 @@ def adam_scalars_lines():
 
 def adam_element_lines():
     d = Draws(6)
-    lines = ["# adam_element: one element's update (section 7); g, m fraction 29, s fraction 30 unsigned, w fraction 28",
+    lines = ["# adam_element: one element's update (section 7); g, m fraction 28, s fraction 29 unsigned, w fraction 26",
              "# columns: g m s w B1 C2 A k | m' s' w' nmoment nratio nweight          the counts are 0 or 1"]
 
     def row(*inputs):
@@ -204,7 +204,64 @@ def adam_element_lines():
     for _ in range(500):  # as in training: m below s, default constants
         s = d.between(1, 2**d.between(1, 31))
         row(d.signed(24), d.between(-(s // 2), s // 2), s, d.signed(28), b1, c2, d.between(2**30, 2**31 - 1), d.between(38, 44))
+    for s in range(1020, 1030):  # v around its least value
+        row(0, 9, s, 7, b1, c2, a, k)
+        row(0, 9, s, 7, b1, 2**12, a, k)
+    for inputs in adam_boundaries(b1, c2, a, k):
+        row(*inputs)
     return lines
+
+
+def adam_boundaries(b1, c2, a, k):
+    """Inputs that meet each rounding of an element exactly at its boundary or one unit beside it, which draws hardly do."""
+    d = Draws(61)
+    # m * B1 + g * (2^31 - B1) is (m - g) * B1 modulo 2^31: -1, 0 and 1 there.
+    inverse = pow(b1, -1, 2**31)
+    for beside in (-1, 0, 1, -2, 2):
+        for _ in range(6):
+            g = d.signed(30)
+            difference = beside * inverse % 2**31
+            for m in (g + difference, g + difference - 2**31):
+                if -2**31 <= m < 2**31:
+                    yield g, m, d.unsigned(31), d.signed(28), b1, c2, a, k
+    # q = m' * y: midpoints, and a unit of m beside them. With g = m, m' is m.
+    for s in (1, 3000, 70001, 2**20 + 7, 2**24 + 1, 2**30 + 3, 2**32 - 2):
+        found = 0
+        for m in range(1, 2**31, 1 if s < 2**20 else 2**12 + 1):
+            z, y = adam_root(m, s, c2)
+            shift = 33 - z // 2
+            if m * y % 2**shift == 2**(shift - 1):
+                for sign in (1, -1):
+                    for beside in (-1, 0, 1):
+                        yield sign * m + beside, sign * m + beside, s, 0, b1, c2, a, k
+                found += 1
+            if found == 3 or m > 2**24:
+                break
+    # The step q * A: with A = 2^30 and few bits to go, every other q is a midpoint.
+    for shift in (31, 32, 33, 36, 40):
+        for _ in range(12):
+            m = d.signed(14)
+            yield m, m, d.unsigned(15), d.signed(28), b1, c2, 2**30, shift
+    # s' = x * y: x is a multiple of 2^j whose y is a multiple of 2^(29-j), odd otherwise, and v begins with x.
+    found = 0
+    while found < 12:
+        j = d.between(14, 29)
+        x = d.between(2**30 >> j, (2**32 >> j) - 1) << j | 1 << j
+        if x * ref.rsqrt(x) % 2**30 != 2**29:
+            continue
+        s = ref.isqrt((x << 32) * 2**32 // (2**32 - c2))
+        for root in range(s, min(s + 4, 2**32)):
+            v = root * root - (root * root * c2 >> 32)
+            if ref.bits(v) > 62 and v >> 32 == x:
+                found += 1
+                yield 0, d.signed(30), root, d.signed(28), b1, c2, a, k
+
+
+def adam_root(g, s, c2):
+    """z and y of an element."""
+    v = max(2**20, s * s - (s * s * c2 >> 32) + (g * g * c2 >> 30))
+    z = (64 - ref.bits(v)) // 2 * 2
+    return z, ref.rsqrt((v << z) >> 32)
 
 
 def soft_update_lines():
@@ -319,7 +376,7 @@ def draw_lines():
 
 def warm_up_lines():
     d = Draws(12)
-    lines = ["# warm_up: component j of the warm-up action of environment step `step`, purpose 3, fraction 22 (section 10)",
+    lines = ["# warm_up: component j of the warm-up action of environment step `step`, purpose 3, fraction 18 (section 10)",
              "# columns: seed step j | word component"]
     for _ in range(200):
         seed, step, j = d.word(), d.unsigned(34), d.between(0, 20)
@@ -330,7 +387,7 @@ def warm_up_lines():
 
 def normal_lines():
     d = Draws(13)
-    lines = ["# normal: a normal number, fraction 22, from a block's four words (section 10)", "# columns: word0 word1 word2 word3 | z"]
+    lines = ["# normal: a normal number, fraction 18, from a block's four words (section 10)", "# columns: word0 word1 word2 word3 | z"]
 
     def row(words):
         lines.append(text_row(words, (ref.normal(words),)))
@@ -374,7 +431,7 @@ def noise_lines():
 
 def init_lines():
     d = Draws(15)
-    lines = ["# init: the initial values of a tensor, fraction 28 (section 11); K inputs, count = N * K weights or N biases",
+    lines = ["# init: the initial values of a tensor, fraction 26 (section 11); K inputs, count = N * K weights or N biases",
              "# columns: seed network layer part K count last | bound value[count]"]
     for network, layer, part, inputs, count, last in (
             (0, 0, 0, 3, 24, 0), (0, 0, 1, 3, 8, 0), (0, 1, 0, 8, 48, 0), (0, 2, 0, 6, 6, 1), (0, 2, 1, 6, 1, 1),
@@ -442,7 +499,7 @@ def single_bits(x):
 
 def to_fixed_lines():
     d = Draws(16)
-    lines = ["# to_fixed: a double, times 2^scale (0 for observations), rounded to single, to fraction 22 (section 13)",
+    lines = ["# to_fixed: a double, times 2^scale (0 for observations), rounded to single, to fraction 18 (section 13)",
              "# columns: bits of the double, scale | bits of the single, value, count          count is 1 where limited"]
 
     def row(x, scale=0):
@@ -469,11 +526,11 @@ def to_fixed_lines():
 
 def environment_action_lines():
     d = Draws(17)
-    lines = ["# environment_action: an action component (fraction 22) for the environment (section 13)",
+    lines = ["# environment_action: an action component (fraction 18) for the environment (section 13)",
              "# columns: v, bits of the double low, bits of high | bits of the double result",
              "# double precision, each operation rounded on its own: no fused multiply-add"]
     for low, high in ((-1.0, 1.0), (-2.0, 2.0), (-0.4, 0.4), (0.0, 1.0), (-3.3, 0.7), (0.1, 0.3), (-1e3, 1e-3)):
-        for v in [-2**22, 2**22, 0, 1, -1] + [d.between(-2**22, 2**22) for _ in range(25)]:
+        for v in [-2**18, 2**18, 0, 1, -1] + [d.between(-2**18, 2**18) for _ in range(25)]:
             result = ref.environment_action(v, low, high)
             lines.append(text_row((v, double_bits(low), double_bits(high)), (double_bits(result),)))
     return lines
