@@ -96,6 +96,7 @@ $(O)/fixar: $(TOOL_OBJ) $(O)/libfixar.a
 include lib/env/plugins.mk
 include selftests/tests.mk
 include selftests/fuzz/fuzz.mk
+include selftests/machine/machine.mk
 
 # ---- Installation ----
 
@@ -146,6 +147,7 @@ help:
 	@echo 'make install          into PREFIX ($(PREFIX)); DESTDIR goes before it. make uninstall takes it away'
 	@echo 'make check-sanitize   the tests again with the address, undefined-behaviour and thread sanitizers'
 	@echo 'make check-fuzz       the reader of checkpoints against mutated files, FUZZ_SECONDS=600'
+	@echo 'make check-vm         the virtual machine that tests the driver: boots each kernel (fetches them first, as root)'
 	@echo 'make check-learning   the studies: full-length training in all precisions (hours)'
 	@echo 'make format           clang-format over all C files'
 	@echo 'make clean            removes $(O)/'
