@@ -208,6 +208,13 @@ int fixar_agent_train(struct fixar_agent *agent, uint64_t steps, fixar_progress_
 int fixar_agent_act(struct fixar_agent *agent, const double *observation, double *action);
 
 /*
+ * Gives an agent that was loaded without `resume` other operand widths, with the ranges that its training observed: how
+ * much a policy is worth in fewer bits. What `bits` does not name has the widths of mode qat16. -EPERM: the agent can
+ * train; -EINVAL: not trained in qat16, saved before the first training step, or a layer or width that does not exist.
+ */
+int fixar_agent_set_bits(struct fixar_agent *agent, const struct fixar_layer_bits *bits, size_t count);
+
+/*
  * Runs `episodes` episodes without exploration in an instance of the environment of its own, the start states drawn
  * from the evaluation stream of `seed`. Changes nothing in the agent. `returns` (may be NULL) receives each episode's
  * return. An environment without a limit of steps must terminate by itself.

@@ -92,6 +92,29 @@ def evaluation():
     says(fixar("eval", whole).stdout, r"pendulum, qat16, after 1,500 steps: mean return -\d")
 
 
+def evaluation_in_fewer_bits():
+    """eval --bits: the whole width is close to the policy's own, two bits are another policy, and the run stays as it is."""
+    bits = tests.folder / "fewer.json"
+    before = (whole / "checkpoint.safetensors").read_bytes()
+    own = json.loads(fixar("eval", whole, "--json").stdout)["returns"]
+
+    def returns(**widths):
+        bits.write_text(json.dumps([{"network": "actor", "layer": layer, **widths} for layer in range(3)]))
+        return json.loads(fixar("eval", whole, "--bits", bits, "--json").stdout)["returns"]
+
+    assert returns() == own, "no width named, and another result"
+    assert max(abs(a - b) for a, b in zip(returns(activation=16, weight=32), own)) < 100, (returns(activation=16), own)
+    assert returns(activation=2, weight=2) != own
+    bits.write_text('[{"network": "actor", "layer": 9, "weight": 8}]')
+    says(fixar("eval", whole, "--bits", bits, code=1).stderr, "layer", "9", "fewer.json")
+    bits.write_text('[{"network": "actor", "layer": 1, "weight": 99}]')
+    says(fixar("eval", whole, "--bits", bits, code=2).stderr, "weight must be a width")
+    says(fixar("eval", tests.folder / "json", "--bits", bits, code=2).stderr, "weight must be a width")
+    bits.write_text('[{"network": "actor", "layer": 1, "weight": 8}]')
+    says(fixar("eval", tests.folder / "json", "--bits", bits, code=1).stderr, "qat16")
+    assert before == (whole / "checkpoint.safetensors").read_bytes()
+
+
 def evaluation_changes_nothing():
     """A run with evaluations ends with the checkpoint of one without."""
     other = tests.folder / "no-evaluation"
@@ -144,22 +167,24 @@ def terminal_line():
     """On a terminal one line is drawn again and again, never wider than the terminal, at most 5 times a second."""
     for columns in (150, 60):
         begin = time.monotonic()
-        code, text = on_terminal([*QAT, "--steps", "3000", "--out", tests.folder / f"terminal{columns}"], columns)
+        arguments = ["train", "pendulum", *SMALL, "--steps", "1M", "--precision", "qat16", "--delay", "300"]
+        code, text = on_terminal([*arguments, "--out", tests.folder / f"terminal{columns}"], columns, b" left",
+                                 lambda process: (time.sleep(1), process.send_signal(signal.SIGINT)))
         seconds = time.monotonic() - begin
-        assert code == 0, text
+        assert code == 130, (code, text)
         drawn = [line.split("\x1b[K")[0] for line in re.split("\r(?!\n)", text) if "\x1b[K" in line]
         assert 2 <= len(drawn) <= 5 * seconds + 2, (len(drawn), seconds)
         assert max(map(len, drawn)) < columns, drawn
-        says(drawn[-1], "3,000/3,000 100%", "took")
+        says(drawn[-1], r"^[\d,]+/1,000,000 +\d+%  [\d:]+ left  \d+ steps/s")
         if columns == 150:
-            says(text, r"\d steps/s", r"[\d,]+ IPS", r"return -\d", r"loss \d", r"Q -?\d", "saturated 0", "qat16: 16 bits", " left")
+            says(drawn[-1], r"return -\d", r"[\d,]+ IPS", r"loss \d", r"Q -?\d", "qat16: 16 bits", r"saturated \d")
 
 
 def pipe_lines():
     """In a pipe there are plain lines, without control characters."""
     done = fixar(*QAT, "--out", tests.folder / "pipe")
     assert "\r" not in done.stderr and "\x1b" not in done.stderr, done.stderr
-    says(done.stderr, r"(?m)^pendulum qat16 seed 0: 1,500/1,500 100%")
+    says(done.stderr, r"(?m)^pendulum qat16 seed 0: 1,500/1,500 100%  took \d+:\d\d ")
 
 
 def interrupted(number, signal_name):
@@ -225,6 +250,7 @@ tests.run(default_directory)
 tests.run(refused_settings)
 tests.run(json_lines)
 tests.run(evaluation)
+tests.run(evaluation_in_fewer_bits)
 tests.run(evaluation_changes_nothing)
 tests.run(engines_and_threads, "scalar", "--engine", "scalar", name="the scalar engine gives the same checkpoint")
 tests.run(engines_and_threads, "avx2", "--engine", "avx2", name="the avx2 engine gives the same checkpoint")

@@ -133,7 +133,7 @@ def bits_file():
     arguments = ["train", "pendulum", *SMALL, "--steps", "500", "--bits", path]
     fixar(*arguments, "--precision", "qat16", "--out", directory)
     bits = json.loads((directory / "config.json").read_text())["bits"]
-    assert bits == [{"network": "actor", "layer": 1, "activation": 8, "weight": 32, "gradient": 32}], bits
+    assert bits == [{"network": "actor", "layer": 1, "activation": 8}], bits
     says(fixar(*arguments, "--out", tests.folder / "never", code=2).stderr, "bits", "qat16", "fixed32")
     for text, expected in [('[{"network": "actor", "layer": 1, "activation": 17}]', "2 to 16"),
                            ('[{"network": "brain", "layer": 1}]', '"actor" or "critic"'),

@@ -99,7 +99,7 @@ const char *cli_reason(int error)
 	case -ENODEV:
 		return "there is no such device";
 	default:
-		return strerror(-error);
+		return fixar_strerror(error);
 	}
 }
 

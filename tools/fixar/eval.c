@@ -14,10 +14,11 @@
 enum {
 	KEY_EPISODES = 0x1000,
 	KEY_JSON,
+	KEY_BITS,
 };
 
 struct eval_arguments {
-	const char *directory;
+	const char *directory, *bits;
 	uint64_t episodes, seed;
 	bool json;
 	struct device_choice device;
@@ -36,6 +37,9 @@ static error_t parse_option(int key, char *text, struct argp_state *state)
 		return 0;
 	case KEY_JSON:
 		arguments->json = true;
+		return 0;
+	case KEY_BITS:
+		arguments->bits = text;
 		return 0;
 	case ARGP_KEY_ARG:
 		if (arguments->directory)
@@ -114,6 +118,32 @@ static int evaluate(const struct eval_arguments *arguments, const struct fixar_c
 	return error ? CLI_FAILED : CLI_OK;
 }
 
+/* Other widths for the loaded policy, as --bits of train has them. */
+static int set_bits(struct fixar_agent *agent, const char *path)
+{
+	struct fixar_layer_bits bits[SETTINGS_MAX_BITS];
+	char *message = NULL;
+	size_t count = 0;
+	int error, code = CLI_OK;
+	json_t *list = cli_read_json(path, &message, &error);
+
+	if (!list) {
+		cli_error("%s", message);
+		code = CLI_FAILED;
+	} else if (settings_bits_from_json(bits, &count, list, &message)) {
+		code = cli_usage("%s: %s", path, message);
+	} else {
+		error = fixar_agent_set_bits(agent, bits, count);
+		if (error) {
+			cli_error("the widths in %s cannot be used: %s", path, cli_reason(error));
+			code = CLI_FAILED;
+		}
+	}
+	free(message);
+	json_decref(list);
+	return code;
+}
+
 static int run(const struct eval_arguments *arguments)
 {
 	struct fixar_checkpoint_info info = { .size = sizeof(info) };
@@ -143,7 +173,11 @@ static int run(const struct eval_arguments *arguments)
 	error = fixar_agent_load(device, &env, arguments->directory, 0, cli_log, NULL, &agent);
 	if (error)
 		cli_error("the checkpoint in %s cannot be used: %s", arguments->directory, cli_reason(error));
-	code = error ? CLI_FAILED : evaluate(arguments, &info, agent);
+	code = error ? CLI_FAILED : CLI_OK;
+	if (!code && arguments->bits)
+		code = set_bits(agent, arguments->bits);
+	if (!code)
+		code = evaluate(arguments, &info, agent);
 	fixar_agent_destroy(agent);
 	fixar_device_close(device);
 	return code;
@@ -154,6 +188,7 @@ int cmd_eval(int argc, char **argv)
 	static const struct argp_option options[] = {
 		{ "episodes", KEY_EPISODES, "N", 0, "How many episodes; default 10", 1 },
 		{ "seed", 's', "N", 0, "Seed of the start states; default 1,000,000", 1 },
+		{ "bits", KEY_BITS, "FILE", 0, "Other operand widths for a policy of qat16, from a JSON file", 1 },
 		{ "json", KEY_JSON, NULL, 0, "The answer as JSON", 1 },
 		DEVICE_OPTIONS,
 		{ 0 },

@@ -112,7 +112,8 @@ int run_write_config(const char *directory, const struct settings *settings)
 
 int run_compatible(const struct settings *was, const struct settings *now, char **message)
 {
-	json_t *bits_was = settings_bits_to_json(was), *bits_now = settings_bits_to_json(now);
+	json_t *bits_was = settings_bits_to_json(was->bits, was->bits_count),
+	       *bits_now = settings_bits_to_json(now->bits, now->bits_count);
 	bool same_bits = json_equal(bits_was, bits_now);
 
 	json_decref(bits_was);

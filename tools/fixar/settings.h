@@ -69,8 +69,11 @@ int settings_json_text(const json_t *value, char text[SETTINGS_TEXT]);
 int settings_from_json(struct settings *settings, const json_t *object, const char *const *others, char **message);
 json_t *settings_to_json(const struct settings *settings);
 
-/* Widths of single layers, from a list of objects with "network", "layer" and "activation", "weight", "gradient". */
-int settings_bits_from_json(struct settings *settings, const json_t *list, char **message);
-json_t *settings_bits_to_json(const struct settings *settings);
+/*
+ * Widths of single layers, from a list of objects with "network", "layer" and any of "activation", "weight",
+ * "gradient". `bits` has room for SETTINGS_MAX_BITS.
+ */
+int settings_bits_from_json(struct fixar_layer_bits *bits, size_t *count, const json_t *list, char **message);
+json_t *settings_bits_to_json(const struct fixar_layer_bits *bits, size_t count);
 
 #endif /* FIXAR_TOOLS_SETTINGS_H */

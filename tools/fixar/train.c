@@ -135,7 +135,7 @@ static int apply(const struct train_arguments *arguments, json_t *config, json_t
 		code = cli_usage("%s: %s", arguments->config, message);
 		goto out;
 	}
-	if (bits && settings_bits_from_json(settings, bits, &message)) {
+	if (bits && settings_bits_from_json(settings->bits, &settings->bits_count, bits, &message)) {
 		code = cli_usage("%s: %s", arguments->bits, message);
 		goto out;
 	}
