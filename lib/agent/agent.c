@@ -203,7 +203,7 @@ static double largest_of(const struct step_tensor *tensor, const unsigned char *
 			int32_t fixed;
 
 			memcpy(&fixed, bytes + i, sizeof(fixed));
-			value = (double)fixed * 0x1p-28;
+			value = (double)fixed * 0x1p-26;
 		}
 		if (fabs(value) > largest)
 			largest = fabs(value);

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "ddpg/edge.h"
+#include "fx/fixed.h"
 #include "fx/random.h"
 
 /* Buffers of one step; nothing in them outlives it. */
@@ -154,8 +155,8 @@ int ddpg_set_mode(struct ddpg *ddpg)
 		.observe = ddpg->record.observing,
 		.parallelism = STEP_PARALLELISM_AUTO,
 		.noise = options->noise == FIXAR_NOISE_OU ? STEP_NOISE_OU : STEP_NOISE_GAUSSIAN,
-		.noise_sigma = (int32_t)edge_fraction(options->noise_sigma, EDGE_FRACTION),
-		.noise_theta = (int32_t)edge_fraction(options->noise_theta, EDGE_FRACTION),
+		.noise_sigma = (int32_t)edge_fraction(options->noise_sigma, FX_NOISE),
+		.noise_theta = (int32_t)edge_fraction(options->noise_theta, FX_NOISE),
 	};
 	return ddpg->device->ops->set_mode(ddpg->device, &ddpg->mode);
 }
@@ -231,7 +232,7 @@ static int start_episode(struct ddpg *ddpg)
 	return 0;
 }
 
-/* A random action during the warm-up, a noisy one of the network after it; fraction 22. */
+/* A random action during the warm-up, a noisy one of the network after it; fraction 18. */
 static int choose_action(struct ddpg *ddpg, int32_t *action)
 {
 	struct ddpg_record *record = &ddpg->record;

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <math.h>
 
+#include "fx/fixed.h"
 #include "fx/random.h"
 
 int edge_single(double x, float *single)
@@ -39,7 +40,7 @@ int32_t edge_warm_up(uint64_t seed, uint64_t environment_step, uint32_t componen
 {
 	const int32_t word = (int32_t)fx_random_word(seed, FX_RANDOM_WARM_UP, environment_step, component);
 
-	return (int32_t)(((int64_t)word + (1 << 8)) >> 9);
+	return (int32_t)fx_round_half_up(word, 31 - EDGE_FRACTION);
 }
 
 uint64_t edge_fraction(double x, int fraction)

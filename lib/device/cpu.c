@@ -124,8 +124,8 @@ static int train(struct device_agent *agent, const struct step_batch *batch, str
 	unlock(cpu);
 	if (error)
 		return error;
-	statistics->critic_loss = (double)exact.loss_sum * 0x1p-30 / (double)batch->size;
-	statistics->mean_q = (double)exact.q_sum * 0x1p-22 / (double)batch->size;
+	statistics->critic_loss = (double)exact.loss_sum * 0x1p-22 / (double)batch->size;
+	statistics->mean_q = (double)exact.q_sum * 0x1p-18 / (double)batch->size;
 	memcpy(statistics->saturation, exact.saturation, sizeof(statistics->saturation));
 	return 0;
 }

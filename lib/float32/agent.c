@@ -156,36 +156,13 @@ void f32_agent_destroy(struct f32_agent *agent)
 
 /* ---- ACT ---- */
 
-/* A normal number, fraction FX_ACTIVATION (lib/ARITHMETIC.md section 10). */
-static int64_t normal(const struct f32_agent *agent, uint32_t component)
-{
-	const struct fx_random_block block =
-		fx_random_philox(agent->config.seed, FX_RANDOM_NOISE, *agent->noise_count, component);
-	int64_t sum = -8 * INT64_C(65535);
-
-	for (int i = 0; i < 4; i++)
-		sum += 2 * (int64_t)(block.word[i] & 0xffff) + 2 * (int64_t)(block.word[i] >> 16);
-	return fx_round_half_up(sum * 2568476, 16);
-}
-
 /* The same integers as the fixed-point devices add, so that runs of both explore alike. */
 static void add_noise(struct f32_agent *agent, int32_t *action)
 {
 	const struct step_mode *mode = &agent->mode;
-	uint64_t unused = 0;
 
-	for (uint32_t j = 0; j < agent->config.action_dim; j++) {
-		int64_t noise = fx_round_half_up(mode->noise_sigma * normal(agent, j), FX_ACTIVATION);
-
-		if (mode->noise == STEP_NOISE_OU) {
-			const int64_t state = agent->noise_state[j];
-
-			noise += state - fx_round_half_up(mode->noise_theta * state, FX_ACTIVATION);
-			agent->noise_state[j] = fx_saturate32(noise, &unused);
-			noise = agent->noise_state[j];
-		}
-		action[j] = fx_clamp(action[j] + noise, -FX_ONE, FX_ONE, &unused);
-	}
+	fx_random_noise(agent->config.seed, *agent->noise_count, agent->config.action_dim, mode->noise_sigma, mode->noise_theta,
+			mode->noise == STEP_NOISE_OU ? agent->noise_state : NULL, action);
 	++*agent->noise_count;
 }
 

@@ -28,7 +28,7 @@ struct f32_agent {
 	/* In the arena, after the networks' arrays. */
 	uint64_t *training_steps;
 	uint64_t *noise_count;
-	int32_t *noise_state; /* fraction 22: noise is the fixed-point contract's */
+	int32_t *noise_state; /* fraction FX_ACTIVATION: noise is the fixed-point contract's */
 
 	/* Scratch. */
 	void *memory;

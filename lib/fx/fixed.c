@@ -29,14 +29,14 @@ int32_t fx_tanh(int32_t x)
 {
 	const uint64_t one = UINT64_C(1) << 32;
 	const uint64_t magnitude = x < 0 ? -(uint64_t)x : (uint64_t)x;
-	const uint64_t t = 2 * magnitude * 1549082005u;		/* 2 |x| log2(e), fraction 52 */
-	const uint64_t octaves = t >> 52;
+	const uint64_t t = 2 * magnitude * 1549082005u;		/* 2 |x| log2(e), fraction 48 */
+	const uint64_t octaves = t >> 48;
 	uint64_t result;
 
 	if (octaves >= 32) {
 		result = FX_ONE;
 	} else {
-		const uint64_t f = (t >> 20) & (one - 1);
+		const uint64_t f = (t >> 16) & (one - 1);
 		uint64_t p = exp2_coefficient[9];
 		uint64_t e;
 

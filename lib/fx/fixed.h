@@ -13,11 +13,13 @@
 _Static_assert((INT64_C(-3) >> 1) == -2, "right shift of a negative number must be arithmetic");
 
 /* Fractions of the tensor classes. */
-#define FX_ACTIVATION 22
+#define FX_ACTIVATION 18
 #define FX_GRADIENT 24
-#define FX_WEIGHT 28
-#define FX_WEIGHT_GRADIENT 29
-#define FX_MOMENT2_ROOT 30
+#define FX_WEIGHT 26
+#define FX_WEIGHT_GRADIENT 28
+#define FX_MOMENT2_ROOT 29
+#define FX_NOISE 22				/* of the noise's parameters sigma and theta */
+#define FX_RATIO 28				/* of m / sqrt(v), within Adam */
 
 #define FX_ONE (INT32_C(1) << FX_ACTIVATION)	/* 1.0 as an activation: the largest action */
 

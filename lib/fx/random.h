@@ -67,7 +67,14 @@ static inline int64_t fx_random_normal(struct fx_random_block block)
 
 	for (int i = 0; i < 4; i++)
 		sum += 2 * (int64_t)(block.word[i] & 0xffff) + 2 * (int64_t)(block.word[i] >> 16) - 2 * 65535;
-	return fx_round_half_up(sum * 2568476, 16);
+	return fx_round_half_up(sum * 2568476, 38 - FX_ACTIVATION);
 }
+
+/*
+ * Adds exploration noise (lib/ARITHMETIC.md section 10) to an action of `components`. `count` is the number of noisy actions
+ * taken before; `state` is the Ornstein-Uhlenbeck state, NULL for Gaussian noise. sigma and theta have fraction FX_NOISE.
+ */
+void fx_random_noise(uint64_t seed, uint64_t count, uint32_t components, int32_t sigma, int32_t theta, int32_t *state,
+		     int32_t *action);
 
 #endif /* FIXAR_LIB_FX_RANDOM_H */

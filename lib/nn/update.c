@@ -11,7 +11,7 @@
 #define ELEMENT_GRAIN 2048
 
 /* 0.003 with fraction FX_WEIGHT: the bound of the last layer's initial weights. */
-#define LAST_LAYER_BOUND 805306
+#define LAST_LAYER_BOUND 201327
 
 void nn_adam_step_size(const struct nn_adam *adam, uint64_t powers[2], struct pe_adam *constants)
 {
@@ -30,7 +30,7 @@ void nn_adam_step_size(const struct nn_adam *adam, uint64_t powers[2], struct pe
 	constants->beta1 = adam->beta1;
 	constants->one_minus_beta2 = adam->one_minus_beta2;
 	constants->step_mantissa = (uint32_t)(rate >> (bits - 31));
-	constants->step_shift = adam->rate_exponent + 31 - (bits - 31);
+	constants->step_shift = adam->rate_exponent + 31 - (bits - 31) + (FX_RATIO - FX_WEIGHT);
 }
 
 struct update_work {
@@ -117,7 +117,7 @@ void nn_initialize(struct nn_network *network, uint64_t seed, unsigned number)
 	for (uint32_t l = 0; l < network->layers; l++) {
 		struct nn_layer *layer = &network->layer[l];
 		const int64_t bound = l + 1 == network->layers ? LAST_LAYER_BOUND :
-								 (int64_t)fx_square_root((UINT64_C(1) << 56) / layer->inputs);
+								 (int64_t)fx_square_root((UINT64_C(1) << 2 * FX_WEIGHT) / layer->inputs);
 
 		initialize_parameter(&layer->weight, seed, 65536 * (uint64_t)number + 2 * l, bound);
 		initialize_parameter(&layer->bias, seed, 65536 * (uint64_t)number + 2 * l + 1, bound);

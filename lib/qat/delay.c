@@ -9,14 +9,14 @@
 #define FIRST_ACTIVATION_WIDTH 16
 #define ACTIVATION_WIDTH 15
 #define WEIGHT_WIDTH 24
-#define WEIGHT_FRACTION 20
+#define WEIGHT_FRACTION 18
 #define FULL_WIDTH 32
 #define NARROWEST 2
 #define WIDEST_NARROW 16
 
 static const int32_t master_fraction[STEP_CLASSES] = {
-	[STEP_ACTIVATION] = 22,
-	[STEP_WEIGHT] = 28,
+	[STEP_ACTIVATION] = 18,
+	[STEP_WEIGHT] = 26,
 	[STEP_GRADIENT] = 24,
 };
 

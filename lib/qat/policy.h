@@ -78,7 +78,7 @@ int qat_delay_create(const struct qat_shape *shape, uint64_t delay, uint32_t hea
 		     struct qat_policy **policy);
 
 /* Devices take no lower fraction; with 2 bits it already reaches beyond every master value. */
-#define QAT_LOWEST_FRACTION (-10)
+#define QAT_LOWEST_FRACTION (-16)
 
 /* The fraction for an observed range: the rule of lib/ARITHMETIC.md section 2 ("The fraction that belongs to ..."). */
 int32_t qat_fraction(const struct step_range *range, int32_t master_fraction, int32_t width, int is_signed,

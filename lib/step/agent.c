@@ -199,7 +199,7 @@ static int quantizer_valid(const struct step_quantizer *quantizer, enum step_cla
 	const int32_t is_signed = class != STEP_ACTIVATION || layer == 0;
 
 	return quantizer->width >= 2 && quantizer->width <= 32 && quantizer->fraction <= fraction[class] &&
-	       quantizer->fraction >= -10 && quantizer->is_signed == is_signed;
+	       quantizer->fraction >= -16 && quantizer->is_signed == is_signed;
 }
 
 static int quantizers_valid(const struct step_agent *agent, const struct step_quantizer *quantizers)
@@ -243,23 +243,9 @@ void step_policy(struct step_agent *agent, struct nn_network *network, uint32_t 
 void step_add_noise(struct step_agent *agent, int32_t *action)
 {
 	const struct step_mode *mode = &agent->mode;
-	uint64_t unused = 0;
 
-	for (uint32_t j = 0; j < agent->config.action_dim; j++) {
-		const int64_t normal = fx_random_normal(
-			fx_random_philox(agent->config.seed, FX_RANDOM_NOISE, *agent->noise_count, j));
-		int64_t noise = fx_round_half_up(mode->noise_sigma * normal, FX_ACTIVATION);
-
-		if (mode->noise == STEP_NOISE_OU) {
-			const int64_t state = agent->noise_state[j];
-
-			noise += state - fx_round_half_up(mode->noise_theta * state, FX_ACTIVATION);
-			agent->noise_state[j] = fx_saturate32(noise, &unused);
-			noise = agent->noise_state[j];
-		}
-		/* Limiting an action to its bounds is what the task asks for, not a loss: it is not counted. */
-		action[j] = fx_clamp(action[j] + noise, -FX_ONE, FX_ONE, &unused);
-	}
+	fx_random_noise(agent->config.seed, *agent->noise_count, agent->config.action_dim, mode->noise_sigma, mode->noise_theta,
+			mode->noise == STEP_NOISE_OU ? agent->noise_state : NULL, action);
 	++*agent->noise_count;
 }
 

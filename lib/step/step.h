@@ -78,7 +78,7 @@ struct step_mode {
 #define STEP_ACT_EXPLORE 0x1u			/* add noise, advance its state, count saturations */
 #define STEP_ACT_RESET_NOISE 0x2u		/* an episode starts: set the Ornstein-Uhlenbeck state to 0 first */
 
-/* A batch for TRAIN; every array is row-major, fraction 22. */
+/* A batch for TRAIN; every array is row-major, fraction 18. */
 struct step_batch {
 	uint32_t size;
 	const int32_t *observation;		/* size x observation_dim */
@@ -89,8 +89,8 @@ struct step_batch {
 };
 
 struct step_statistics {
-	uint64_t loss_sum;			/* sum over the batch of delta^2, fraction 30 */
-	int64_t q_sum;				/* sum over the batch of Q(s, actor(s)), fraction 22 */
+	uint64_t loss_sum;			/* sum over the batch of delta^2, fraction 22 */
+	int64_t q_sum;				/* sum over the batch of Q(s, actor(s)), fraction 18 */
 	uint64_t saturation[STEP_SATURATIONS];	/* of this command */
 };
 
@@ -161,7 +161,7 @@ void step_read_quantizers(const struct step_agent *agent, struct step_quantizer 
 int step_write_quantizers(struct step_agent *agent, const struct step_quantizer *quantizers);
 
 /*
- * For tests: called with every weight gradient of a network right before Adam uses it (fraction 29, times the batch mean's
+ * For tests: called with every weight gradient of a network right before Adam uses it (fraction 28, times the batch mean's
  * constant of section 5). weight_gradient is outputs x inputs.
  */
 typedef void (*step_gradient_sink)(void *user, enum step_network network, uint32_t layer, const int32_t *weight_gradient,

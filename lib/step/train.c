@@ -90,7 +90,8 @@ static void train_actor(struct step_agent *agent, const struct step_batch *batch
 		    agent->config.observation_dim, agent->config.action_dim);
 	for (size_t i = 0; i < actions; i++) {
 		const int64_t p = agent->action[i];
-		const int64_t slope = fx_round_half_up((INT64_C(1) << 44) - p * p, 14);	/* 1 - tanh^2, fraction 30 */
+		const int64_t slope = fx_round_half_up((INT64_C(1) << 2 * FX_ACTIVATION) - p * p,
+							       2 * FX_ACTIVATION - 30);	/* 1 - tanh^2, fraction 30 */
 
 		agent->gradient[0][i] = fx_saturate32(fx_round_half_up(agent->action_gradient[i] * slope, 30),
 						      &agent->command[STEP_SATURATION_GRADIENT]);

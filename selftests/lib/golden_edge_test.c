@@ -3,6 +3,7 @@
  * Description: what the host computes (conversions, hyperparameters, draws, choice of fractions) gives the reference's
  * bits
  */
+#include "fx/fixed.h"
 #include "golden.h"
 
 #include <math.h>
@@ -90,7 +91,7 @@ static int check_hyperparameters(const struct golden_table *table, const struct 
 	struct fixar_agent_options options = FIXAR_AGENT_OPTIONS_INIT;
 
 	if (!strcmp(name, "sigma") || !strcmp(name, "theta"))
-		return golden_same(table, row, 0, (int64_t)edge_fraction(x, EDGE_FRACTION));
+		return golden_same(table, row, 0, (int64_t)edge_fraction(x, FX_NOISE));
 	if (!strcmp(name, "discount"))
 		options.discount = x;
 	else if (!strcmp(name, "tau"))

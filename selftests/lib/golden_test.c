@@ -107,7 +107,7 @@ static int check_init(const struct golden_table *table, const struct golden_row 
 	parameter->count = count;
 	parameter->value = values;
 	nn_initialize(network, (uint64_t)row->in[0], (unsigned)row->in[1]);
-	equal = (last || golden_same(table, row, 0, fx_square_root((UINT64_C(1) << 56) / inputs))) &&
+	equal = (last || golden_same(table, row, 0, fx_square_root((UINT64_C(1) << 2 * FX_WEIGHT) / inputs))) &&
 		row->outputs == count + 1 && golden_same_all(table, row, 1, count, values);
 	free(values);
 	free(network);

@@ -25,7 +25,7 @@ struct bench_state {
 	uint8_t *terminal;
 };
 
-/* Uniform in [-1, 1] times `size`, fraction 22. */
+/* Uniform in [-1, 1] times `size`, fraction FX_ACTIVATION. */
 static void fill(int32_t *values, size_t n, double size, uint64_t purpose)
 {
 	struct fixar_rng rng = { .seed = 1, .index = purpose, .purpose = 7 };

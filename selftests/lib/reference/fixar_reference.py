@@ -17,7 +17,7 @@ INT32_MIN, INT32_MAX = -2**31, 2**31 - 1
 # Section 2: the fraction of each class of master values.
 ACTIVATION, GRADIENT, WEIGHT, WEIGHT_GRADIENT, ROOT = 18, 24, 26, 28, 29
 ONE = 1 << ACTIVATION
-LOWEST_FRACTION = -10  # of a quantizer
+LOWEST_FRACTION = -16  # of a quantizer
 
 
 # --- Section 1: notation ----------------------------------------------------------------------------------------------
