@@ -9,10 +9,11 @@
 
 #include "ddpg/edge.h"
 #include "ddpg/normalizer.h"
+#include "fx/fixed.h"
 #include "fx/random.h"
 #include "qat/policy.h"
 
-#define ONE 4194304 /* 1 in fraction 22 */
+#define ONE FX_ONE
 
 struct setup {
 	struct probe_env probe;
@@ -155,8 +156,8 @@ static int check_warm_up(void *user, const struct fixar_progress *progress)
 	struct walk *at = user;
 	const uint64_t step = progress->environment_steps - 1;
 	const int32_t word = (int32_t)fx_random_word(7, FX_RANDOM_WARM_UP, step, 0);
-	/* rhu(word, 9) / 2^22 of the half range 3 around the middle 1. */
-	const double expected = 1 + 3 * (floor((double)word / 512 + 0.5) / ONE);
+	/* The word as a number from -1 to 1, rounded half up, of the half range 3 around the middle 1. */
+	const double expected = 1 + 3 * (floor((double)word * 0x1p-31 * ONE + 0.5) / ONE);
 
 	at->wrong += at->setup->probe.last_action != expected;
 	return 0;
@@ -331,8 +332,8 @@ static void check_normal(void *user, const struct step_batch *batch)
 		const double x = (PROBE_CLOCK(0, transition) - check->mean) / check->deviation;
 		const double next = (PROBE_CLOCK(0, transition + 1) - check->mean) / check->deviation;
 
-		check->wrong += fabs(batch->observation[2 * b + 1] / (double)ONE - x) > 1e-6;
-		check->wrong += fabs(batch->next_observation[2 * b + 1] / (double)ONE - next) > 1e-6;
+		check->wrong += fabs(batch->observation[2 * b + 1] / (double)ONE - x) > 1.0 / ONE;
+		check->wrong += fabs(batch->next_observation[2 * b + 1] / (double)ONE - next) > 1.0 / ONE;
 	}
 }
 
@@ -353,7 +354,7 @@ static void test_normalization(struct setup *setup)
 	setup->spy.acts = 0;
 	fixar_agent_act(setup->agent, observation, &action);
 	ktap_ok(fabs(setup->spy.act_observation[0] / (double)ONE - (observation[1] - check.mean) / check.deviation) <
-			1e-6,
+			1.0 / ONE,
 		"and so is what the policy acts on");
 	fixar_agent_act(setup->agent, observation, &action);
 	ktap_ok(setup->spy.act_observation[0] == setup->spy.act_observation[1], "acting leaves the statistics alone");
@@ -446,6 +447,7 @@ static void test_switch(struct setup *setup)
 	};
 	uint64_t switched = 0;
 	const struct step_quantizer *table = setup->spy.quantizers;
+	const int32_t ones[STEP_CLASSES] = { 1 << FX_ACTIVATION, 1 << FX_WEIGHT, 1 << FX_GRADIENT };
 
 	prepare(setup, 50);
 	setup->options.precision = FIXAR_QAT16;
@@ -453,7 +455,7 @@ static void test_switch(struct setup *setup)
 	setup->options.bits = bits;
 	setup->options.bits_count = 2;
 	for (size_t i = 0; i < SPY_ENTRIES; i++)
-		setup->spy.ranges[i] = (struct step_range){ -ONE, 3 * ONE };
+		setup->spy.ranges[i] = (struct step_range){ -ones[i % STEP_CLASSES], 3 * ones[i % STEP_CLASSES] };
 	start(setup);
 	ktap_ok(setup->spy.mode.observe && !setup->spy.mode.quantized, "ranges are observed from the start");
 	fixar_agent_train(setup->agent, 39, note_switch, &switched);
@@ -477,17 +479,16 @@ static void test_switch(struct setup *setup)
 			same(&table[2 * STEP_CLASSES + STEP_ACTIVATION], 15, 12, 0) &&
 			same(&table[4 * STEP_CLASSES + STEP_ACTIVATION], 15, 12, 0),
 		"further layers: 15 bits, unsigned");
-	ktap_ok(same(&table[1 * STEP_CLASSES + STEP_WEIGHT], 24, 20, 1) &&
-			same(&table[1 * STEP_CLASSES + STEP_GRADIENT], 32, 24, 1),
-		"weights 24 bits with fraction 20, gradients as they are");
-	/* 3 in fraction 28 - 22 is 3/64: e = -4, no headroom for weights: 12 - 1 + 4 = 15. */
+	ktap_ok(same(&table[1 * STEP_CLASSES + STEP_WEIGHT], 24, FX_WEIGHT - 8, 1) &&
+			same(&table[1 * STEP_CLASSES + STEP_GRADIENT], 32, FX_GRADIENT, 1),
+		"weights without their 8 lowest bits, gradients as they are");
+	/* No headroom for weights. */
 	ktap_ok(same(&table[5 * STEP_CLASSES + STEP_ACTIVATION], 8, 5, 0) &&
-			same(&table[5 * STEP_CLASSES + STEP_WEIGHT], 12, 15, 1) &&
-			same(&table[5 * STEP_CLASSES + STEP_GRADIENT], 32, 24, 1),
+			same(&table[5 * STEP_CLASSES + STEP_WEIGHT], 12, 9, 1) &&
+			same(&table[5 * STEP_CLASSES + STEP_GRADIENT], 32, FX_GRADIENT, 1),
 		"widths of the user's own for a layer of the critic");
-	/* 3/4 in fraction 24: e = 0: 10 - 1 - 0 - 1 = 8. */
-	ktap_ok(same(&table[STEP_ACTIVATION], 32, 22, 1) && same(&table[STEP_WEIGHT], 32, 28, 1) &&
-			same(&table[STEP_GRADIENT], 10, 8, 1),
+	ktap_ok(same(&table[STEP_ACTIVATION], 32, FX_ACTIVATION, 1) && same(&table[STEP_WEIGHT], 32, FX_WEIGHT, 1) &&
+			same(&table[STEP_GRADIENT], 10, 6, 1),
 		"and for one of the actor");
 	fixar_agent_destroy(setup->agent);
 
@@ -515,7 +516,8 @@ static void test_switch(struct setup *setup)
 static void test_range_rule(void)
 {
 	const struct step_range none = { INT32_MAX, INT32_MIN }, zeros = { 0, 0 };
-	const struct step_range one = { -5, ONE }, above = { 0, ONE + 1 }, low = { INT32_MIN, 0 }, tiny = { -1, 1 };
+	const struct step_range one = { -5, 1 << 22 }, above = { 0, (1 << 22) + 1 }, low = { INT32_MIN, 0 },
+				tiny = { -1, 1 };
 
 	ktap_ok(qat_fraction(&none, 22, 16, 1, 1) == 22 && qat_fraction(&zeros, 22, 16, 1, 1) == 22,
 		"range rule: nothing but zeros observed");
@@ -525,7 +527,7 @@ static void test_range_rule(void)
 		"range rule: a little more does; headroom");
 	ktap_ok(qat_fraction(&low, 22, 16, 1, 1) == 5, "range rule: the lowest of all values");
 	ktap_ok(qat_fraction(&tiny, 22, 16, 1, 1) == 22, "range rule: never beyond the master's fraction");
-	ktap_ok(qat_fraction(&low, 22, 4, 1, 1) == -7 && qat_fraction(&low, 22, 4, 1, 8) == -10,
+	ktap_ok(qat_fraction(&low, 22, 4, 1, 1) == -7 && qat_fraction(&low, 22, 4, 1, 30) == QAT_LOWEST_FRACTION,
 		"range rule: fractions may be negative, but not below what devices take");
 }
 
@@ -539,14 +541,14 @@ static void test_edge(void)
 	uint64_t saturated = 0;
 
 	ktap_ok(edge_fixed(1.0, &saturated) == ONE && edge_fixed(-1.0, &saturated) == -ONE &&
-			edge_fixed(0x1p-23, &saturated) == 1 && edge_fixed(-0x1p-23, &saturated) == 0 &&
-			edge_fixed(-0x1.8p-22, &saturated) == -1 && !saturated,
+			edge_fixed(0.5 / ONE, &saturated) == 1 && edge_fixed(-0.5 / ONE, &saturated) == 0 &&
+			edge_fixed(-1.5 / ONE, &saturated) == -1 && !saturated,
 		"edge: half units are rounded up");
-	ktap_ok(edge_fixed(511.9999, &saturated) == 2147483229 && edge_fixed(-512, &saturated) == INT32_MIN &&
-			!saturated,
+	ktap_ok(edge_fixed(INT32_MAX / (double)ONE, &saturated) == INT32_MAX &&
+			edge_fixed(INT32_MIN / (double)ONE, &saturated) == INT32_MIN && !saturated,
 		"edge: the ends of the range");
-	ktap_ok(edge_fixed(512, &saturated) == INT32_MAX && saturated == 1 &&
-			edge_fixed(-512.5, &saturated) == INT32_MIN && saturated == 2,
+	ktap_ok(edge_fixed(0x1p31 / ONE, &saturated) == INT32_MAX && saturated == 1 &&
+			edge_fixed((INT32_MIN - 0.6) / ONE, &saturated) == INT32_MIN && saturated == 2,
 		"edge: beyond them it saturates and counts");
 	ktap_ok(edge_action(ONE, -0.1, 0.3) == 0.3 && edge_action(-ONE, -0.1, 0.3) == -0.1,
 		"edge: actions do not leave the bounds");
