@@ -442,6 +442,44 @@ static void test_status(enum fixar_precision precision)
 	fixar_agent_destroy(agent);
 }
 
+/* The state written into an agent that has a state of its own already. */
+static void test_state(void)
+{
+	struct fixar_agent_options options = small_options();
+	const double observation[2] = { 0.3, 0.2 };
+	double first_action = 0, second_action = 0, restored_action = 0;
+	struct fixar_agent *first = NULL, *second = NULL;
+	const struct step_tensor *tensors;
+	unsigned char *state = NULL;
+	struct probe_env probe;
+	size_t count;
+
+	probe_env_init(&probe, 9, 0);
+	options.precision = FIXAR_QAT16;
+	options.delay = 60;
+	fixar_agent_create(NULL, &probe.env, &options, &first);
+	options.seed++;
+	fixar_agent_create(NULL, &probe.env, &options, &second);
+	if (!first || !second || agent_read_state(first, &tensors, &count, &state))
+		return;
+	fixar_agent_train(second, 100, NULL, NULL);
+	fixar_agent_train(first, 100, NULL, NULL);
+	free(state);
+	agent_read_state(first, &tensors, &count, &state);
+	fixar_agent_act(first, observation, &first_action);
+	fixar_agent_act(second, observation, &second_action);
+	ktap_ok(!second->state->ops->state_write(second->state, state), "a state is written into another agent");
+	fixar_agent_act(second, observation, &restored_action);
+	ktap_ok(first_action != second_action && first_action == restored_action, "which then acts like the first one");
+	for (size_t t = 0; t < count; t++)
+		if (!strcmp(tensors[t].name, "quantizers"))
+			memcpy(state + tensors[t].offset, &(int32_t){ 99 }, sizeof(int32_t));
+	ktap_ok(second->state->ops->state_write(second->state, state) == -EINVAL, "a width of 99 bits is refused");
+	free(state);
+	fixar_agent_destroy(first);
+	fixar_agent_destroy(second);
+}
+
 int main(void)
 {
 	ktap_start();
@@ -457,5 +495,6 @@ int main(void)
 	test_status(FIXAR_FIXED32);
 	test_status(FIXAR_QAT16);
 	test_status(FIXAR_FLOAT32);
+	test_state();
 	return ktap_finish();
 }

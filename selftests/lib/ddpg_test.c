@@ -60,6 +60,10 @@ static void test_update_counts(struct setup *setup)
 	prepare(setup, 50);
 	setup->options.updates_per_step = 3;
 	start(setup);
+	ktap_ok(setup->spy.config.seed == 7 && setup->spy.config.batch_max == 4 &&
+			setup->spy.config.hidden_count == 2 && setup->spy.config.hidden[1] == 8 &&
+			setup->spy.config.observation_dim == 2 && setup->spy.config.action_dim == 1,
+		"the device is told the seed and the shape of the networks");
 	fixar_agent_train(setup->agent, 10, NULL, NULL);
 	ktap_ok(setup->spy.trainings == 0 && setup->spy.acts == 0, "no training and no policy during the warm-up");
 	fixar_agent_train(setup->agent, 11, NULL, NULL);

@@ -293,6 +293,35 @@ static void test_acting_only(const struct plan *plan)
 	fixar_agent_destroy(agent);
 }
 
+/* Numbers that have no short decimal must come back to the bit. */
+static void test_options(const struct plan *plan)
+{
+	struct fixar_agent_options options = plan->options;
+	const struct fixar_agent_options *loaded;
+	struct fixar_agent *agent;
+
+	options.tau = 0.1 + 0.2;
+	options.discount = nextafter(0.97, 1);
+	options.reward_scale_log2 = -64;
+	options.seed = UINT64_MAX;
+	options.hidden_count = FIXAR_MAX_HIDDEN;
+	for (int i = 0; i < FIXAR_MAX_HIDDEN; i++)
+		options.hidden[i] = (uint32_t)(3 + i);
+	if (fixar_agent_create(NULL, &plan->env, &options, &agent))
+		return;
+	run_to(agent, 3, folder("options"));
+	fixar_agent_destroy(agent);
+	if (fixar_agent_load(NULL, &plan->env, folder("options"), 1, probe_log_write, &log_lines, &agent))
+		return;
+	loaded = fixar_agent_options(agent);
+	ktap_ok(loaded->tau == options.tau && loaded->discount == options.discount && loaded->seed == UINT64_MAX &&
+			loaded->reward_scale_log2 == -64 && loaded->hidden_count == FIXAR_MAX_HIDDEN &&
+			loaded->hidden[FIXAR_MAX_HIDDEN - 1] == FIXAR_MAX_HIDDEN + 2,
+		"options come back to the bit");
+	fixar_agent_destroy(agent);
+	remove_folder(folder("options"));
+}
+
 static void test_info(void)
 {
 	struct fixar_checkpoint_info info = { .size = sizeof(info) };
@@ -388,6 +417,7 @@ int main(void)
 	plan.options.normalize_observations = 1;
 	test_acting_only(&plan);
 	test_info();
+	test_options(&plan);
 	test_refusals(&plan);
 	remove_folder(base);
 	return ktap_finish();
