@@ -40,7 +40,7 @@ endif
 LIB_SRC := $(wildcard lib/fx/*.c lib/pe/*.c lib/nn/*.c lib/step/*.c lib/device/*.c lib/float32/*.c lib/env/*.c lib/qat/*.c \
 	lib/checkpoint/*.c lib/metrics/*.c lib/ddpg/*.c lib/agent/*.c)
 # Kernels of other architectures.
-LIB_SRC := $(filter-out $(if $(filter x86_64,$(ARCH)),,%_avx2.c) $(if $(filter aarch64,$(ARCH)),,%_neon.c),$(LIB_SRC))
+LIB_SRC := $(filter-out $(if $(filter x86_64,$(ARCH)),,%_avx2.c %_avx512.c) $(if $(filter aarch64,$(ARCH)),,%_neon.c),$(LIB_SRC))
 LIB_OBJ := $(LIB_SRC:%.c=$(O)/%.o)
 TOOL_SRC := $(wildcard tools/fixar/*.c)
 TOOL_OBJ := $(TOOL_SRC:%.c=$(O)/%.o)
@@ -53,6 +53,7 @@ $(O)/lib/nn/%.o: EXTRA := -O3
 # Files compiled for one instruction set extension; the engine table calls them only where the processor has it.
 ifeq ($(ARCH),x86_64)
 $(O)/%_avx2.o: EXTRA := -mavx2 -O3
+$(O)/%_avx512.o: EXTRA := -mavx512f -mavx512cd -mavx512dq -mavx512vl -mavx512bw -mprefer-vector-width=512 -O3
 $(O)/lib/float32/%_avx2.o: EXTRA := -mavx2 -mfma -O3
 endif
 $(O)/lib/pe/%_neon.o: EXTRA := -O3

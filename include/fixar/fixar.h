@@ -65,7 +65,7 @@ struct fixar_device;
 
 struct fixar_device_options {
 	size_t size;
-	const char *engine;		/* CPU kernels: "auto" (default, NULL), "scalar", "avx2", "neon" */
+	const char *engine;		/* CPU kernels: "auto" (default, NULL), "scalar", "avx2", "avx512", "neon" */
 	uint32_t threads;		/* 0: one per processor that the process may use */
 	enum fixar_precision precision; /* FIXAR_FLOAT32 opens the float32 twin */
 	fixar_log_fn log;		/* may be NULL */
@@ -85,7 +85,7 @@ int fixar_device_open(const char *name, const struct fixar_device_options *optio
 void fixar_device_close(struct fixar_device *device);
 /* "CPU, avx2, 2 threads"; valid while the device is open. */
 const char *fixar_device_description(const struct fixar_device *device);
-/* Whether this processor can run a named engine; the names in order of preference are "avx2", "neon", "scalar". */
+/* Whether this processor can run a named engine; the names in order of preference are "avx512", "avx2", "neon", "scalar". */
 int fixar_engine_available(const char *engine);
 
 /* ---- Agents ---- */

@@ -73,13 +73,14 @@ struct pe_engine {
 extern const struct pe_engine pe_scalar;
 #if defined(__x86_64__)
 extern const struct pe_engine pe_avx2;
+extern const struct pe_engine pe_avx512;
 #endif
 #if defined(__aarch64__)
 extern const struct pe_engine pe_neon;
 #endif
 
-/* Columns that one packed panel of B holds in the vector engines. */
-#define PE_PANEL_COLUMNS 8
+/* The most columns that one packed panel of B holds in any engine; work is split at multiples of it. */
+#define PE_PANEL_COLUMNS 16
 
 static inline size_t pe_scratch_bytes(size_t depth)
 {

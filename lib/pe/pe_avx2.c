@@ -12,7 +12,7 @@
 #include "fx/fixed.h"
 #include "pe/engine.h"
 
-#define PANEL PE_PANEL_COLUMNS
+#define PANEL 8
 #define TILE_ROWS 4
 
 static int avx2_available(void)

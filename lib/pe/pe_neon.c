@@ -14,7 +14,7 @@
 #include "fx/fixed.h"
 #include "pe/engine.h"
 
-#define PANEL PE_PANEL_COLUMNS
+#define PANEL 8
 #define TILE_ROWS 4
 
 /* Part of the 64-bit ARM architecture. */

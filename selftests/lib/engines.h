@@ -11,6 +11,7 @@ static const char *const engine_names[] = {
 	"scalar",
 #if defined(__x86_64__)
 	"avx2",
+	"avx512",
 #endif
 #if defined(__aarch64__)
 	"neon",

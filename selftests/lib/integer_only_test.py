@@ -139,7 +139,7 @@ class Report:
 
 def expected(build, arch):
     """The objects that a build for this architecture must have."""
-    foreign = {X86: "_neon", Arm: "_avx2"}[arch]
+    foreign = {X86: ("_neon",), Arm: ("_avx2", "_avx512")}[arch]
     for folder in FOLDERS:
         sources = sorted((SOURCE / "lib" / folder).glob("*.c"))
         assert sources, f"lib/{folder} has no sources"
@@ -225,6 +225,7 @@ def main():
         check_build(report, build, arch)
 
     for arch, gcc, options in ((X86, "x86_64-linux-gnu-gcc", ["-O2"]), (X86, "x86_64-linux-gnu-gcc", ["-O3", "-mavx2", "-mfma"]),
+                               (X86, "x86_64-linux-gnu-gcc", ["-O3", "-mavx512f", "-mavx512dq"]),
                                (X86, "x86_64-linux-gnu-gcc", ["-O0"]), (Arm, "aarch64-linux-gnu-gcc", ["-O2"]),
                                (Arm, "aarch64-linux-gnu-gcc", ["-O0"])):
         if tool([gcc]) and tool(arch.objdump):

@@ -285,7 +285,7 @@ int cmd_bench(int argc, char **argv)
 		{ "precision", 'p', "LIST", 0, "Precisions; default float32,fixed32,qat16", 1 },
 		{ "batch", 'b', "LIST", 0, "Batches; default 64,128,256,512", 1 },
 		{ "threads", KEY_THREADS, "LIST", 0, "Numbers of threads; default one per processor", 1 },
-		{ "engine", KEY_ENGINE, "NAME", 0, "CPU kernels: auto, scalar, avx2 or neon", 1 },
+		{ "engine", KEY_ENGINE, "NAME", 0, "CPU kernels: auto, scalar, avx2, avx512 or neon", 1 },
 		{ "hidden", KEY_HIDDEN, "N,N", 0, "Widths of the hidden layers; default 400,300", 1 },
 		{ "shape", KEY_SHAPE, "N,N", 0, "Observations and actions; default 17,6 (HalfCheetah's)", 1 },
 		{ "rounds", KEY_ROUNDS, "N", 0, "How often every case is measured; default 5", 1 },

@@ -8,7 +8,7 @@
 
 #include "commands.h"
 
-static const char *const engines[] = { "avx2", "neon", "scalar" };
+static const char *const engines[] = { "avx512", "avx2", "neon", "scalar" };
 static const char *const locomotion[] = { "halfcheetah", "hopper", "swimmer" };
 static const char cards[] = "this version computes on the CPU only; it looks for no cards";
 
