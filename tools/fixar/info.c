@@ -71,6 +71,7 @@ static json_t *collect(void)
 	struct fixar_device_options options = FIXAR_DEVICE_OPTIONS_INIT;
 	json_t *available = json_array(), *environments = json_array();
 	struct fixar_device *device = NULL;
+	json_t *info;
 	cpu_set_t set;
 	int error, processors = 1;
 
@@ -81,10 +82,12 @@ static json_t *collect(void)
 			json_array_append_new(available, json_string(engines[i]));
 	fixar_env_each(collect_environment, environments);
 	error = fixar_device_open("cpu", &options, &device);
-	return json_pack("{s:s, s:o, s:s, s:i, s:o, s:o, s:[], s:s}", "version", fixar_version(), "engines", available,
-			 "device", error ? strerror(-error) : fixar_device_description(device), "processors",
+	info = json_pack("{s:s, s:o, s:s, s:i, s:o, s:o, s:[], s:s}", "version", fixar_version(), "engines", available,
+			 "device", error ? cli_reason(error) : fixar_device_description(device), "processors",
 			 processors, "environments", environments, "missing_environments", missing(environments),
 			 "cards", "cards_note", cards);
+	fixar_device_close(device);
+	return info;
 }
 
 static void print_text(const json_t *info)

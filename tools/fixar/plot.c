@@ -102,6 +102,7 @@ static void add_run(struct plot *plot, const char *directory)
 			fprintf(stderr, " %s", run.table.columns[i]);
 		fputc('\n', stderr);
 		plot->error = CLI_USAGE;
+		table_free(&run.table);
 	} else {
 		run.directory = cli_format("%s", directory);
 		plot->runs = more(plot->runs, plot->run_count + 1, sizeof(*plot->runs));
