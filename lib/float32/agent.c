@@ -13,7 +13,7 @@
 #include "fx/random.h"
 
 /* 0.003 with fraction FX_WEIGHT: the bound of the last layer's initial weights (lib/ARITHMETIC.md section 11). */
-#define LAST_LAYER_BOUND 805306
+#define LAST_LAYER_BOUND 201327
 
 /* ---- Making ---- */
 
@@ -100,7 +100,7 @@ static void initialize(struct f32_agent *agent)
 			const uint64_t number = 65536 * (uint64_t)which + 2 * l;
 			const int64_t bound = l + 1 == network->layers
 						      ? LAST_LAYER_BOUND
-						      : fx_square_root((UINT64_C(1) << 56) / layer->inputs);
+						      : fx_square_root((UINT64_C(1) << 2 * FX_WEIGHT) / layer->inputs);
 
 			initialize_tensor(network->weight + layer->weight, layer->outputs * layer->inputs,
 					  agent->config.seed, number, bound);
