@@ -15,6 +15,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "fx/fixed.h"
 #include "step/step.h"
 
 /*
@@ -98,7 +99,7 @@ static inline void double_network_destroy(struct double_network *network)
  */
 static inline double double_operand(const struct double_layer *layer, enum step_class class, double value)
 {
-	static const int master[STEP_CLASSES] = { 22, 28, 24 };
+	static const int master[STEP_CLASSES] = { FX_ACTIVATION, FX_WEIGHT, FX_GRADIENT };
 	const struct step_quantizer *quantizer = layer->quantizer ? &layer->quantizer[class] : NULL;
 	double code, low, high;
 
@@ -191,10 +192,10 @@ static inline void double_batch_create(struct double_batch *batch, const struct 
 	batch->size = from->size;
 	batch->observation_dim = config->observation_dim;
 	batch->action_dim = config->action_dim;
-	batch->observation = double_of_fixed(from->observation, batch->size * batch->observation_dim, 22);
-	batch->action = double_of_fixed(from->action, batch->size * batch->action_dim, 22);
-	batch->reward = double_of_fixed(from->reward, batch->size, 22);
-	batch->next_observation = double_of_fixed(from->next_observation, batch->size * batch->observation_dim, 22);
+	batch->observation = double_of_fixed(from->observation, batch->size * batch->observation_dim, FX_ACTIVATION);
+	batch->action = double_of_fixed(from->action, batch->size * batch->action_dim, FX_ACTIVATION);
+	batch->reward = double_of_fixed(from->reward, batch->size, FX_ACTIVATION);
+	batch->next_observation = double_of_fixed(from->next_observation, batch->size * batch->observation_dim, FX_ACTIVATION);
 	batch->terminal = from->terminal;
 }
 
@@ -233,6 +234,19 @@ static inline double *double_value(struct double_network *critic, const struct d
 	return critic->x[critic->layers];
 }
 
+/*
+ * Likewise for what a quantized dY is made of: where the last layer's gradient has a quantizer, Q values and targets are rounded
+ * as masters first.
+ */
+static inline double double_value_of(const struct double_network *critic, double value)
+{
+	const struct step_quantizer *quantizer = critic->layer[critic->layers - 1].quantizer;
+
+	if (!quantizer || quantizer[STEP_GRADIENT].width == 32)
+		return value;
+	return ldexp(floor(ldexp(value, FX_ACTIVATION) + 0.5), -FX_ACTIVATION);
+}
+
 /* y of each sample. */
 static inline void double_targets(struct double_network *actor_target, struct double_network *critic_target,
 				  const struct double_batch *batch, double discount, double *target)
@@ -241,7 +255,7 @@ static inline void double_targets(struct double_network *actor_target, struct do
 	const double *q = double_value(critic_target, batch, batch->next_observation, action);
 
 	for (size_t b = 0; b < batch->size; b++)
-		target[b] = batch->reward[b] + (batch->terminal[b] ? 0 : discount * q[b]);
+		target[b] = batch->reward[b] + (batch->terminal[b] ? 0 : double_value_of(critic_target, discount * double_value_of(critic_target, q[b])));
 }
 
 /* Gradients of factor * (sum over the batch of half the squared TD error); returns the sum of the squared errors. */
@@ -252,7 +266,7 @@ static inline double double_critic_gradient(struct double_network *critic, const
 	double loss = 0;
 
 	for (size_t b = 0; b < batch->size; b++) {
-		const double delta = q[b] - target[b];
+		const double delta = double_value_of(critic, q[b]) - target[b];
 
 		loss += delta * delta;
 		critic->dy[critic->layers][b] = factor * delta;

@@ -21,7 +21,7 @@
 #include "fx/random.h"
 #include "ktap.h"
 
-#define ONE (INT32_C(1) << 22)
+#define ONE FX_ONE
 
 /* Uniform in [-1, 1). */
 static double uniform(uint64_t stream, uint32_t word)
@@ -772,7 +772,7 @@ static void compare_states(struct device_agent *twin, struct device_agent *fixed
 
 			memcpy(&value, state + tensor->offset + e * sizeof(value), sizeof(value));
 			memcpy(&integer, fixed_state + other->offset + e * sizeof(integer), sizeof(integer));
-			equal &= value == ldexpf((float)integer, -28);
+			equal &= value == ldexpf((float)integer, -FX_WEIGHT);
 		}
 	}
 	ktap_ok(named, "all %zu tensors have the names and shapes of the fixed-point state", count);
@@ -899,8 +899,8 @@ static void test_refusals(void)
 	device->ops->close(device);
 
 	ktap_ok(f32_to_activation(1.0f) == ONE && f32_to_activation(-1.0f) == -ONE &&
-			f32_to_activation(0x1.8p-23f) == 1 && f32_to_activation(0x1p-23f) == 1 &&
-			f32_to_activation(-0x1p-23f) == 0 && f32_to_activation(-0x1.8p-23f) == -1,
+			f32_to_activation(1.5f / 2 / ONE) == 1 && f32_to_activation(0.5f / ONE) == 1 &&
+			f32_to_activation(-0.5f / ONE) == 0 && f32_to_activation(-1.5f / 2 / ONE) == -1,
 		"values leave rounded to the nearest, midpoints up");
 	ktap_ok(f32_to_activation(1e9f) == INT32_MAX && f32_to_activation(-1e9f) == INT32_MIN &&
 			f32_to_activation(NAN) == 0,
