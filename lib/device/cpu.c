@@ -201,6 +201,11 @@ static const struct device_ops cpu_ops = {
 	.close = close_device,
 };
 
+struct pe_pool *device_cpu_pool(struct fixar_device *device)
+{
+	return ((struct cpu_device *)device)->pool;
+}
+
 unsigned device_cpu_threads(unsigned requested)
 {
 	cpu_set_t usable;

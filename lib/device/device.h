@@ -50,6 +50,8 @@ struct device_agent {
 
 /* lib/device/cpu.c: fixed point on the CPU. engine NULL or "auto": the best that the processor has. */
 int device_cpu_open(const char *engine, unsigned threads, struct fixar_device **device);
+/* For tests: the threads that a CPU device of fixed point shares its work among; NULL if there is one only. */
+struct pe_pool *device_cpu_pool(struct fixar_device *device);
 /* `requested`, or for 0 the number of processors that the process may use. */
 unsigned device_cpu_threads(unsigned requested);
 /* lib/float32: the yardstick. Same commands, float arithmetic, same initial weights, noise and inputs. */
