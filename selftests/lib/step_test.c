@@ -14,6 +14,7 @@
 #include "fx/fixed.h"
 #include "fx/random.h"
 #include "pe/pool.h"
+#include "qat/policy.h"
 #include "step/agent.h"
 #include "step/step.h"
 
@@ -77,10 +78,11 @@ static int train_size(struct fixture *f, uint64_t t, uint32_t size, struct step_
 	static uint8_t terminal[BATCH];
 	const struct step_batch batch = { size, observation, action, reward, next, terminal };
 
-	draw(8 * t, observation, BATCH * 8, 8);
-	draw(8 * t + 1, action, BATCH * 8, 9);
-	draw(8 * t + 2, reward, BATCH, 7);
-	draw(8 * t + 3, next, BATCH * 8, 8);
+	/* Observations to +-2, actions to +-1, rewards to +-4. */
+	draw(8 * t, observation, BATCH * 8, 30 - FX_ACTIVATION);
+	draw(8 * t + 1, action, BATCH * 8, 31 - FX_ACTIVATION);
+	draw(8 * t + 2, reward, BATCH, 29 - FX_ACTIVATION);
+	draw(8 * t + 3, next, BATCH * 8, 30 - FX_ACTIVATION);
 	draw(8 * t + 4, words, BATCH, 0);
 	for (int b = 0; b < BATCH; b++)
 		terminal[b] = words[b] % 4 == 0;
@@ -137,7 +139,7 @@ static int run_both_modes(struct fixture *f, const struct pe_engine *engine, uns
 	if (step_write_quantizers(f->agent, table))
 		return 0;
 	set_mode(f, 1, 1, parallelism);
-	draw(9, observation, 4 * 5, 8);
+	draw(9, observation, 4 * 5, 30 - FX_ACTIVATION);
 	if (step_act(f->agent, 4, observation, action, STEP_ACT_EXPLORE | STEP_ACT_RESET_NOISE))
 		return 0;
 	train(f, 10, 20);
@@ -194,7 +196,7 @@ static void test_act(void)
 		return;
 	before = malloc(f.bytes);
 	memcpy(before, f.arena, f.bytes);
-	draw(11, observation, 4 * 5, 8);
+	draw(11, observation, 4 * 5, 30 - FX_ACTIVATION);
 	ktap_ok(!step_act(f.agent, 4, observation, action, 0) && !memcmp(before, f.arena, f.bytes),
 		"acting without exploration changes no byte");
 	set_mode(&f, 0, 1, 0);
@@ -315,7 +317,7 @@ static void test_quantizers(void)
 				{ -5, 0, is_signed },
 				{ 33, 0, is_signed },
 				{ 16, fraction[class] + 1, is_signed },
-				{ 16, -11, is_signed },
+				{ 16, QAT_LOWEST_FRACTION - 1, is_signed },
 				{ 16, 10, !is_signed },
 				{ 16, 10, 2 },
 				{ 32, fraction[class] + 1, is_signed },
@@ -331,12 +333,12 @@ static void test_quantizers(void)
 	for (int i = 0; i < TABLE; i++) {
 		const int class = i % STEP_CLASSES, layer = i / STEP_CLASSES % LAYERS;
 
-		table[i] = (struct step_quantizer){ 31, -10, class != STEP_ACTIVATION || !layer };
+		table[i] = (struct step_quantizer){ 31, QAT_LOWEST_FRACTION, class != STEP_ACTIVATION || !layer };
 	}
 	passed = !step_write_quantizers(f.agent, table);
 	set_mode(&f, 1, 0, 0);
 	train(&f, 0, 3);
-	ktap_ok(passed && *f.agent->training_steps == 3, "31 bits, also unsigned, and fraction -10 are allowed");
+	ktap_ok(passed && *f.agent->training_steps == 3, "31 bits, also unsigned, and the lowest fraction are allowed");
 	destroy(&f);
 
 	/* Width 32 is the master: the mode makes no difference then. */
@@ -369,7 +371,7 @@ static void test_reload(void)
 		train(&copy, 50, 52);
 		memcpy(copy.arena, f.arena, f.bytes);
 		passed &= !step_agent_reload(copy.agent);
-		draw(12, observation, 5, 8);
+		draw(12, observation, 5, 30 - FX_ACTIVATION);
 		passed &= !step_act(f.agent, 1, observation, action[0], STEP_ACT_EXPLORE) &&
 			  !step_act(copy.agent, 1, observation, action[1], STEP_ACT_EXPLORE) &&
 			  !memcmp(action[0], action[1], sizeof(action[0]));

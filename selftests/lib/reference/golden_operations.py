@@ -6,7 +6,7 @@ import struct
 
 import fixar_reference as ref
 
-INT32_CORNERS = (-2**31, -2**31 + 1, -2**30, -2**22, -2, -1, 0, 1, 2, 2**22, 2**30, 2**31 - 2, 2**31 - 1)
+INT32_CORNERS = (-2**31, -2**31 + 1, -2**30, -2**18, -2, -1, 0, 1, 2, 2**18, 2**30, 2**31 - 2, 2**31 - 1)
 
 
 class Draws:
@@ -49,7 +49,7 @@ def requantize_lines():
     def row(s, f, t):
         lines.append(text_row((s, f, t), ref.requantize(s, f, t)))
 
-    for to in (22, 24, 29):
+    for to in (18, 24, 28):
         for shift in (0, 1, 2, 7, 21, 28, 30, 33):  # from above to: a right shift
             f = to + shift
             half = (1 << shift) // 2
@@ -295,9 +295,10 @@ def quantize_lines():
         lines.append(text_row((v, master, n, f, signed), ref.quantize(v, master, ref.Quantizer(n, f, bool(signed)))))
 
     for v in INT32_CORNERS:
-        for master in (22, 24, 28):
+        for master in (18, 24, 26):
             row(v, master, 32, master, 1)
-    for master, n, f in ((22, 2, -9), (22, 16, 12), (22, 15, 8), (28, 24, 20), (28, 8, 5), (24, 16, 24), (24, 3, -7), (22, 31, 22)):
+    for master, n, f in ((18, 2, -13), (18, 16, 12), (18, 15, 8), (26, 24, 18), (26, 8, 5), (24, 16, 24), (24, 3, -7),
+                         (18, 31, 18), (26, 2, -16), (24, 2, -16)):
         for signed in (1, 0):
             shift = master - f
             half = (1 << shift) // 2
@@ -310,8 +311,8 @@ def quantize_lines():
                     row(v, master, n, f, signed)
     for _ in range(600):
         n = d.between(2, 31)
-        master = d.choice((22, 24, 28))
-        row(d.signed(31), master, n, min(master, n - d.between(-6, 9)), d.between(0, 1))
+        master = d.choice((18, 24, 26))
+        row(d.signed(31), master, n, max(-16, min(master, n - d.between(-6, 9))), d.between(0, 1))
     return lines
 
 
@@ -323,11 +324,11 @@ def range_fraction_lines():
     def row(low, high, master, n, h, signed):
         lines.append(text_row((low, high, master, n, h, signed), (ref.range_fraction(low, high, master, n, h, bool(signed)),)))
 
-    for master, n, h, signed in ((22, 16, 1, 1), (22, 15, 1, 0), (28, 24, 0, 1), (24, 2, 1, 1), (22, 2, 1, 0), (28, 31, 0, 1)):
+    for master, n, h, signed in ((18, 16, 1, 1), (18, 15, 1, 0), (26, 24, 0, 1), (24, 2, 1, 1), (18, 2, 1, 0), (26, 31, 0, 1)):
         row(2**31 - 1, -2**31, master, n, h, signed)
         row(0, 0, master, n, h, signed)
         row(-2**31, 2**31 - 1, master, n, h, signed)
-        for e in (0, 1, 2, 3, 8, 21, 22, 23, 28, 30, 31):
+        for e in (0, 1, 2, 3, 8, 17, 18, 19, 28, 30, 31):
             for a in (2**e - 1, 2**e, 2**e + 1):
                 if a < 2**31:
                     row(0, a, master, n, h, signed)
@@ -336,10 +337,10 @@ def range_fraction_lines():
                     row(-a, min(a // 2, 2**31 - 1), master, n, h, signed)
     for _ in range(300):
         a, b = d.signed(31), d.signed(31)
-        row(min(a, b), max(a, b), d.choice((22, 24, 28)), d.between(2, 31), d.between(0, 3), d.between(0, 1))
+        row(min(a, b), max(a, b), d.choice((18, 24, 26)), d.between(2, 31), d.between(0, 3), d.between(0, 1))
     for h in range(2, 20):  # much headroom: the lowest fraction
-        row(-2**31, 5, 22, 4, h, 1)
-        row(0, 2**31 - 1, 22, 7, h, 0)
+        row(-2**31, 5, 18, 4, h, 1)
+        row(0, 2**31 - 1, 18, 7, h, 0)
     return lines
 
 
@@ -403,19 +404,20 @@ def normal_lines():
 
 
 def noise_lines():
-    lines = ["# noise: one noisy action (section 10), purpose 4; kind 0 gaussian, 1 Ornstein-Uhlenbeck; all fractions 22",
+    lines = ["# noise: one noisy action (section 10), purpose 4; kind 0 gaussian, 1 Ornstein-Uhlenbeck; sigma and theta have",
+             "# fraction 22, the others 18",
              "# columns: kind sigma theta seed c dim o[dim] a[dim] | action[dim] o'[dim]",
              "# c is the count of noisy actions before; consecutive rows of a setting are a sequence, o' goes into the next o"]
     d = Draws(14)
-    one = ref.ONE
+    one, unit = ref.ONE, 2**22  # of actions; of sigma and theta
     settings = (
         # kind, sigma, theta, dim, actions, start of c
         (0, ref.noise_constant("0.1"), 0, 1, 20, 0), (0, ref.noise_constant("0.2"), 0, 6, 20, 5),
-        (0, 0, 0, 2, 3, 0), (0, 3 * one, 0, 3, 20, 2**32 - 10), (0, 100 * one, 0, 2, 10, 2**40),
+        (0, 0, 0, 2, 3, 0), (0, 3 * unit, 0, 3, 20, 2**32 - 10), (0, 100 * unit, 0, 2, 10, 2**40),
         (1, ref.noise_constant("0.2"), ref.noise_constant("0.15"), 1, 40, 0),
         (1, ref.noise_constant("0.3"), ref.noise_constant("0.15"), 3, 30, 77),
-        (1, 0, one, 2, 4, 0), (1, 100 * one, 0, 2, 40, 0),  # the last: a random walk to the int32 limits
-        (1, one, 3 * one, 2, 40, 3))  # theta above 2: the state swings ever wider, to the limits
+        (1, 0, unit, 2, 4, 0), (1, 500 * unit, 0, 2, 60, 0),  # the last: a random walk to the int32 limits
+        (1, unit, 3 * unit, 2, 40, 3))  # theta above 2: the state swings ever wider, to the limits
     for kind, sigma, theta, dim, count, first in settings:
         seed = d.word()
         state = [0] * dim
@@ -506,13 +508,13 @@ def to_fixed_lines():
         single = ref.to_single(math.ldexp(x, scale))
         lines.append(text_row((double_bits(x), scale), (single_bits(single), *ref.to_fixed(single))))
 
-    for x in (0.0, -0.0, 1.0, -1.0, 0.1, -0.1, 3.14159265358979, 511.99999, 512.0, -512.0, -512.00006, 1e6, -1e6, 2e37, -2e37,
+    for x in (0.0, -0.0, 1.0, -1.0, 0.1, -0.1, 3.14159265358979, 511.99999, 512.0, -512.0, -512.00006, 8191.9995, 8192.0, -8192.0, -8192.001, 1e6, -1e6, 2e37, -2e37,
               1e-30, -1e-30, 1e-45, -1e-45, 1e-300, 511.99998474121094, 511.9999847412109):
         row(x)
         row(x, -3)
         row(x, 4)
-    unit = 2.0**-22
-    for n in (-4, -3, -2, -1, 0, 1, 2, 3, 4194304, 4194305, -4194305):  # midpoints and their single neighbours
+    unit = 1.0 / ref.ONE
+    for n in (-4, -3, -2, -1, 0, 1, 2, 3, ref.ONE, ref.ONE + 1, -ref.ONE - 1):  # midpoints and their single neighbours
         for offset in (-0.5, 0.5, -0.50000006, 0.49999997, 0.25):
             row((n + offset) * unit)
     for n in (1, 3, 5, 2**23 + 1, 2**23 + 3):  # midpoints between two singles

@@ -43,7 +43,7 @@ HEADER = """\
 
 
 def qat16(network, layer, name):
-    return {"activation": (16 if layer == 0 else 15, 1), "weight": (24, None, 20), "gradient": (32, 0)}[name]
+    return {"activation": (16 if layer == 0 else 15, 1), "weight": (24, None, 18), "gradient": (32, 0)}[name]
 
 
 def small_mixed(network, layer, name):
@@ -65,14 +65,14 @@ def full_range(network, layer, name):
 
 
 DEFAULT = {
-    "discount": ref.discount_constant("0.99"), "critic_scale": 0, "actor_scale": 4, "beta1": ref.beta1_constant("0.9"),
+    "discount": ref.discount_constant("0.99"), "critic_scale": 0, "actor_scale": 2, "beta1": ref.beta1_constant("0.9"),
     "one_minus_beta2": ref.one_minus_beta2_constant("0.999"), "critic_rate": ref.learning_rate_constant("1e-3"),
     "actor_rate": ref.learning_rate_constant("1e-4"), "tau": ref.tau_constant("0.005"),
 }
 OU = {"noise_kind": ref.ORNSTEIN_UHLENBECK, "sigma": ref.noise_constant("0.2"), "theta": ref.noise_constant("0.15")}
 GAUSSIAN = {"noise_kind": ref.GAUSSIAN, "sigma": ref.noise_constant("0.1")}
 
-NORMAL_SHIFTS = (8, 9, 7, 8)  # observations to +-2, actions to +-1, rewards to +-4
+NORMAL_SHIFTS = (12, 13, 11, 12)  # observations to +-2, actions to +-1, rewards to +-4
 
 # config, seed, batch, shifts, terminal mask, weight gain, steps in full mode, in quantized mode, plan, observe when quantized
 CASES = (
@@ -82,16 +82,16 @@ CASES = (
     (dict(observation_dim=3, action_dim=2, hidden=(9, 5, 7), **DEFAULT, **GAUSSIAN), 4096, 1, NORMAL_SHIFTS, 3, 1, 3, 3, small_mixed, 0),
     # Weights and observations as large as they come, rewards over the whole range: nearly everything saturates.
     (dict(observation_dim=5, action_dim=2, hidden=(16, 16), **{**DEFAULT, "critic_scale": 6, "actor_scale": 6,
-          "discount": 2**31 - 1, "tau": 2**31}, **OU), 31337, 4, (0, 9, 0, 0), 3, 6, 3, 3, tight, 1),
+          "discount": 2**31 - 1, "tau": 2**31}, **OU), 31337, 4, (0, 13, 0, 0), 3, 8, 3, 3, tight, 1),
     # Large rewards alone; a fast critic; a high learning rate.
     (dict(observation_dim=4, action_dim=1, hidden=(11, 3), **{**DEFAULT, "critic_scale": 2, "critic_rate": (2**31 - 1, 31),
-          "actor_rate": (2**30, 32), "tau": 2**29}, **GAUSSIAN), 5, 16, (7, 9, 0, 7), 1, 3, 4, 4, tight, 0),
+          "actor_rate": (2**30, 32), "tau": 2**29}, **GAUSSIAN), 5, 16, (11, 13, 0, 11), 1, 3, 4, 4, tight, 0),
     (dict(observation_dim=2, action_dim=2, hidden=(6, 5), **{**DEFAULT, "critic_scale": -2, "actor_scale": -2,
           "beta1": 0, "one_minus_beta2": 2**31 - 1, "discount": 0}, **OU), 6, 5, NORMAL_SHIFTS, 3, 2, 3, 3, coarse, 1),
     # Constants with which Adam's ratio meets its limit.
     (dict(observation_dim=6, action_dim=3, hidden=(12,), **{**DEFAULT, "critic_scale": 1, "actor_scale": 5,
           "beta1": 2**29, "one_minus_beta2": 2**13}, **GAUSSIAN),
-     2**64 - 1, 16, (6, 9, 5, 6), 3, 3, 3, 3, full_range, 0),
+     2**64 - 1, 16, (10, 13, 9, 10), 3, 3, 3, 3, full_range, 0),
     (dict(observation_dim=17, action_dim=6, hidden=(19, 13), **DEFAULT, **OU), 9, 7, NORMAL_SHIFTS, 7, 1, 3, 3, qat16, 0),
 )
 EXPLORE_ROWS = 3
