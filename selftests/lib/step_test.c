@@ -237,15 +237,17 @@ static void test_train(void)
 	uint64_t sum[STEP_SATURATIONS] = { 0 };
 	int passed;
 
-	/* A large learning rate, so that something saturates. */
-	config.hyper.rate_exponent[STEP_CRITIC] = config.hyper.rate_exponent[STEP_ACTOR] = 32;
+	/* Large steps on large gradients, so that much saturates. */
+	config.hyper.rate_exponent[STEP_CRITIC] = config.hyper.rate_exponent[STEP_ACTOR] = 31;
+	config.hyper.gradient_scale[STEP_CRITIC] = config.hyper.gradient_scale[STEP_ACTOR] = 6;
 	passed = create(&f, &config, pe_engine_find(NULL), 1);
 	for (uint64_t t = 0; passed && t < 40; t++) {
 		passed = !train_size(&f, t, BATCH, &statistics);
 		for (int i = 0; i < STEP_SATURATIONS; i++)
 			sum[i] += statistics.saturation[i];
 	}
-	ktap_ok(passed && !memcmp(sum, f.agent->saturation, sizeof(sum)) && sum[STEP_SATURATION_ACTIVATION],
+	ktap_ok(passed && !memcmp(sum, f.agent->saturation, sizeof(sum)) && sum[STEP_SATURATION_ACTIVATION] &&
+			sum[STEP_SATURATION_GRADIENT],
 		"saturations of the steps add up to the agent's");
 	step_read_ranges(f.agent, ranges);
 	passed = 1;
