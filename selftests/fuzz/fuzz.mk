@@ -13,6 +13,7 @@ $(FUZZ)/%: selftests/fuzz/%.c selftests/fuzz/fuzz_format.h $(FUZZ_LIB)
 	$(FUZZ_CC) $(filter-out -MMD -MP,$(BASE)) $(FUZZ_FLAGS) $(FUZZER) -o $@ $< $(FUZZ_LIB) -ljansson -lm
 $(FUZZ)/checkpoint_fuzz: FUZZER := -fsanitize=fuzzer
 
+# An input takes milliseconds; the limit is long because it counts the time in which a busy machine does something else.
 # What was found interesting stays in $(FUZZ)/corpus and is where the next run starts. A finding is in $(FUZZ)/crash-* and the
 # like; $(FUZZ)/checkpoint_fuzz FILE repeats it.
 check-fuzz:
@@ -20,7 +21,7 @@ check-fuzz:
 	@$(MAKE) -s --no-print-directory $(FUZZ)/checkpoint_fuzz $(FUZZ)/seeds
 	@mkdir -p $(FUZZ)/corpus
 	@$(FUZZ)/seeds $(FUZZ)/corpus
-	@$(FUZZ)/checkpoint_fuzz -max_total_time=$(FUZZ_SECONDS) -max_len=4096 -timeout=20 -rss_limit_mb=2048 -print_final_stats=1 \
+	@$(FUZZ)/checkpoint_fuzz -max_total_time=$(FUZZ_SECONDS) -max_len=4096 -timeout=300 -rss_limit_mb=2048 -print_final_stats=1 \
 		-dict=selftests/fuzz/checkpoint.dict -artifact_prefix=$(FUZZ)/ $(FUZZ)/corpus >$(FUZZ)/log 2>&1 || \
 		{ tail -n 60 $(FUZZ)/log; echo 'not ok - $(FUZZ)/checkpoint_fuzz found something; the whole log is $(FUZZ)/log'; exit 1; }
 	@grep -a -E '^#[0-9]+[[:space:]]+DONE|^stat::number_of_executed_units' $(FUZZ)/log

@@ -9,6 +9,7 @@
 
 #include "ddpg/replay.h"
 #include "ktap.h"
+#include "scratch.h"
 
 #define OBSERVATION 3
 #define ACTION 2
@@ -119,6 +120,14 @@ static inline int loads_as(const char *folder, uint64_t total)
 
 	replay_destroy(replay);
 	return fine;
+}
+
+static inline int segment_exists(const char *folder, unsigned number)
+{
+	char path[1100];
+
+	snprintf(path, sizeof(path), "%s/replay-%06u.bin", folder, number);
+	return exists(path);
 }
 
 #endif /* FIXAR_SELFTESTS_LIB_REPLAY_SAMPLE_H */

@@ -15,14 +15,6 @@
 #include "replay_sample.h"
 #include "scratch.h"
 
-static int segment_exists(const char *folder, unsigned number)
-{
-	char path[1100];
-
-	snprintf(path, sizeof(path), "%s/replay-%06u.bin", folder, number);
-	return exists(path);
-}
-
 /* ---- In memory ---- */
 
 static void test_memory(void)
@@ -161,6 +153,7 @@ static void test_disturbed(void)
 	file = read_whole(last, &size);
 	/* Times of change have the grain of the kernel's clock tick. */
 	nanosleep(&(struct timespec){ 0, 50000000 }, NULL);
+	file[size - 20] ^= 1;
 	write_whole(last, file, size);
 	free(file);
 	add(replay, 10);
@@ -325,6 +318,44 @@ static void test_marks(void)
 	says(load(folder, &replay) == -EBADMSG && strstr(message, "replay.total"), "a mark without a total");
 }
 
+/* The right checksum does not make a number out of what is none. */
+static void test_contents(void)
+{
+	static const struct {
+		size_t word;
+		uint32_t value;
+	} cases[] = { { 0, 0x7fc00000 }, { 2, 0x7f800000 }, { 5, 0xff800000 }, { 8, 0x7f800001 }, { 9, 2 } };
+	const char *folder = scratch_folder("contents"), *path = in_scratch("contents/replay-000000.bin");
+	struct replay *replay = create(), *loaded;
+	struct replay_mark mark;
+	size_t size, wrong = 0;
+	char *file;
+
+	add(replay, 5);
+	replay_save(replay, folder, &mark, message, sizeof(message));
+	replay_destroy(replay);
+	file = read_whole(path, &size);
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		char *word = file + 64 + 3 * RECORD + 4 * cases[i].word, before[4];
+
+		memcpy(before, word, 4);
+		memcpy(word, &cases[i].value, 4);
+		mark.crc[0] = crc32c(0, file + 64, size - 64);
+		write_whole(path, file, size);
+		wrong += replay_load(&mark, folder, &loaded, message, sizeof(message)) != -EBADMSG || loaded ||
+			 !strstr(message, "transition 3 ");
+		memcpy(word, before, 4);
+	}
+	says(!wrong, "numbers that are not finite, and a terminal flag of 2");
+	mark.crc[0] = crc32c(0, file + 64, size - 64);
+	write_whole(path, file, size);
+	ktap_ok(!replay_load(&mark, folder, &loaded, message, sizeof(message)) && holds(loaded, CAPACITY, 5),
+		"and without them it is loaded");
+	replay_destroy(loaded);
+	replay_mark_free(&mark);
+	free(file);
+}
+
 static void test_python(void)
 {
 	const char *folder = scratch_folder("python");
@@ -362,6 +393,7 @@ int main(void)
 	test_damage();
 	test_headers();
 	test_marks();
+	test_contents();
 	test_python();
 	return ktap_finish();
 }
