@@ -30,9 +30,10 @@ class Kernel:
     def __init__(self, folder):
         self.folder = folder
         self.release = folder.name
-        self.image = folder / "boot" / f"vmlinuz-{self.release}"
-        modules = [folder / path / "modules" / self.release for path in ("lib", "usr/lib")]
-        self.modules = next((path for path in modules if path.is_dir()), modules[0])
+        self.modules = folder / "lib/modules" / self.release
+        # Newer releases keep the image beside the modules.
+        images = (folder / "boot" / f"vmlinuz-{self.release}", self.modules / "vmlinuz")
+        self.image = next((image for image in images if image.is_file()), images[0])
 
     def complete(self):
         return self.image.is_file() and (self.modules / "modules.dep").is_file()
@@ -77,12 +78,14 @@ def newest_of(names, series=None):
     return max((match[0] for match in matches if match and series in (match[1], None)), key=as_numbers, default=None)
 
 
-def packages_of(release, depends):
-    """The image, the headers, and what the headers are in parts; `depends` is apt-cache's answer."""
-    parts = re.findall(r"Depends: (linux-(?:headers|kbuild)-\S+)", depends)
+def packages_of(release, ask):
+    """The image, the headers, and the parts that newer releases divide them into. ask() runs apt-cache, here or elsewhere."""
+    whole = [f"linux-image-{release}", f"linux-headers-{release}"]
+    depends = ask(["apt-cache", "depends", *whole])
+    parts = re.findall(r"Depends: (linux-(?:base|binary|modules|headers|kbuild)-\S+)", depends)
     if len(parts) < 2:
         raise Failure(f"apt does not say what the headers of Linux {release} consist of")
-    return [f"linux-image-{release}", f"linux-headers-{release}", *sorted(set(parts))]
+    return [*whole, *sorted(set(parts))]
 
 
 def unpack(packages, release, series):
@@ -106,6 +109,8 @@ def unpack(packages, release, series):
     (partial / "series").write_text(series + "\n")
     shutil.rmtree(folder, ignore_errors=True)
     partial.rename(folder)
+    if not Kernel(folder).complete():
+        raise Failure(f"{folder}: the packages hold no kernel or no modules (Debian may have divided them anew)")
     for package in packages:
         package.unlink()
 
@@ -141,7 +146,7 @@ def provision(series, update=False):
     folder.mkdir(parents=True, exist_ok=True)
     if os.geteuid() == 0:
         shutil.chown(folder, "_apt")  # apt downloads as this user
-    names = packages_of(release, output(["apt-cache", "depends", f"linux-headers-{release}"]))
+    names = packages_of(release, output)
     do(["apt-get", "-q", "download", *names], f"fetching Linux {release}", 1800, cwd=folder)
     unpack(downloaded(folder, names), release, series)
 
@@ -156,10 +161,12 @@ def provision_newest(update=False):
     if Kernel(cache() / "kernels" / release).complete():
         return
     need_space(2)
-    names = packages_of(release, root.ask(["apt-cache", "depends", f"linux-headers-{release}"]))
-    # The libraries that the build tools need come with them.
-    kbuild = [name for name in names if name.startswith("linux-kbuild-")]
-    root.do_inside(["apt-get", "-q", "-y", "install", *kbuild], f"installing the build tools of Linux {release}", 1800)
+    names = packages_of(release, root.ask)
+    # The libraries that the build tools need come with them. The compiler is the one that the kernel was built with.
+    tools = [name for name in names if name.startswith("linux-kbuild-")] 
+    tools += re.findall(r"Depends: (gcc-\d+\S*)", root.ask(["apt-cache", "depends", f"linux-headers-{release}"]))
+    root.do_inside(["apt-get", "-q", "-y", "install", "-t", root.BACKPORTS, *tools],
+                   f"installing the build tools of Linux {release}", 1800)
     root.do_inside(["sh", "-c", 'cd /var/cache/apt/archives && exec apt-get -q download "$@"', "fetch", *names],
                    f"fetching Linux {release}", 1800)
     unpack(downloaded(root.folder() / "var/cache/apt/archives", names), release, NEWEST)

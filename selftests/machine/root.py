@@ -94,8 +94,8 @@ def provision(update=False):
     policy = folder() / "usr/sbin/policy-rc.d"
     policy.write_text("#!/bin/sh\nexit 101\n")
     policy.chmod(0o755)
-    missing = [name for name in FROM_BACKPORTS + FROM_RELEASE
-               if not (folder() / f"var/lib/dpkg/info/{name}.list").exists()]
+    lists = {path.name.split(":")[0].removesuffix(".list") for path in (folder() / "var/lib/dpkg/info").glob("*.list")}
+    missing = set(FROM_BACKPORTS + FROM_RELEASE) - lists
     if not missing and not update:
         return
     need_space(2.5)

@@ -22,8 +22,8 @@ DIED = 121  # the guest ended before the command did
 TIMED_OUT = 124
 NOT_STARTED = 125
 
-BOOT_LIMIT = 300  # seconds until the guest's programs run; some 10 on an idle machine
-END_LIMIT = 120  # from the command's end to the machine's
+BOOT_LIMIT = 600  # seconds until the guest's programs run: some 10 on an idle machine, 100 on a busy one
+END_LIMIT = 180  # from the command's end to the machine's
 INTERVAL = 0.05  # between two looks at the guest's output
 
 
