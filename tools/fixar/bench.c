@@ -192,21 +192,22 @@ static void print_text(const struct bench_arguments *arguments, const struct ben
 {
 	bool acting = false;
 
-	printf("%-9s%7s%9s%12s%22s%12s\n", "precision", "batch", "threads", "steps/s", "slowest to fastest", "IPS");
+	printf("%-9s%7s%9s%12s%24s%12s\n", "precision", "batch", "threads", "steps/s", "slowest to fastest", "IPS");
 	for (size_t i = 0; i < count; i++) {
 		const struct bench_case *bench = &cases[i];
 		double rate = median(bench->rates, arguments->rounds);
 		char ips[CLI_TEXT], spread[CLI_TEXT];
 
-		snprintf(spread, sizeof(spread), "%.4g to %.4g", bench->rates[0], bench->rates[arguments->rounds - 1]);
+		snprintf(spread, sizeof(spread), bench->batch ? "%.1f to %.1f" : "%.0f to %.0f", bench->rates[0],
+			 bench->rates[arguments->rounds - 1]);
 		if (!bench->batch && !acting)
-			printf("\nActing on one observation, one thread:\n%-9s%28s%22s\n", "precision", "actions/s",
+			printf("\nActing on one observation, one thread:\n%-9s%28s%24s\n", "precision", "actions/s",
 			       "slowest to fastest");
 		acting = !bench->batch;
 		if (acting)
-			printf("%-9s%28.0f%22s\n", fixar_precision_name(bench->precision), rate, spread);
+			printf("%-9s%28.0f%24s\n", fixar_precision_name(bench->precision), rate, spread);
 		else
-			printf("%-9s%7u%9u%12.1f%22s%12s\n", fixar_precision_name(bench->precision), bench->batch,
+			printf("%-9s%7u%9u%12.1f%24s%12s\n", fixar_precision_name(bench->precision), bench->batch,
 			       bench->threads, rate, spread, cli_group((uint64_t)(rate * bench->batch), ips));
 	}
 }
