@@ -80,6 +80,8 @@ static int start(struct execution *execution, struct job *job, const char *const
 	if (job->child < 0) {
 		int error = -errno;
 
+		/* A negative number is no child, and to kill() it would be everyone. */
+		job->child = 0;
 		close(ends[0]);
 		close(ends[1]);
 		return error;
