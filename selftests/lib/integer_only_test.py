@@ -40,7 +40,10 @@ class X86:
         |movmsk|mov[sz]x|mul|or|sad|shuf|sign|sll|sra|srl|sub|test|unpck|xor)[a-z0-9]* | vperm(d|q|2i128)
         | v?mov([au]p[sd]|dq[au]|[dq]|[hl]p[sd]|hlps|lhps|mskp[sd]|ntdq)
         | v?(and|andn|or|xor)p[sd] | v?blendv?p[sd] | v?shufp[sd] | v?unpck[lh]p[sd]
-        | vbroadcast(ss|sd|[fi]128) | v(insert|extract|perm2)[fi]128 | vpermil?p[sd] | vzero(upper|all)""", re.X)
+        | vbroadcast(ss|sd|[fi]128) | v(insert|extract|perm2)[fi]128 | vpermil?p[sd] | vzero(upper|all)
+        | vmovdq[au](8|16|32|64) | v(broadcast|extract|insert|shuf)[fi](32|64)x[248] | valign[dq] | vperm[it]2[bwdq]
+        | vp(mov[a-z0-9]+|cmp[a-z]+|ternlog[dq]|lzcnt[dq]|popcnt[bwdq]|ro[lr]v?[dq]) | k(mov|and|andn|or|xor|xnor|not|test|ortest|add
+        |shiftl|shiftr|unpck)[bwdq]+""", re.X)
     # Also without a vector register: cvttsd2si (%rax),%eax
     branch = re.compile(r"j.*|call")
     forbidden = re.compile(r"f.*|wait|v?cvt.*|v?u?comis.*|emms|femms|pf.*|pi2f.*|\(bad\)|\.byte")
