@@ -114,6 +114,29 @@ static void test_append_only(void)
 	replay_destroy(replay);
 }
 
+static off_t size_of(const char *path)
+{
+	struct stat status;
+
+	return stat(path, &status) ? -1 : status.st_size;
+}
+
+/* What the ring lost between two saves is not written, only what can still be read. */
+static void test_lost(void)
+{
+	const char *folder = scratch_folder("lost");
+	struct replay *replay = create();
+
+	add(replay, 150);
+	save(replay, folder);
+	add(replay, 700);
+	ktap_ok(!save(replay, folder) && loads_as(folder, 850) && !segment_exists(folder, 2) &&
+			size_of(in_scratch("lost/replay-000003.bin")) == 64 + 50 * RECORD &&
+			size_of(in_scratch("lost/replay-000008.bin")) == 64 + 50 * RECORD,
+		"after more than a whole ring, the first segment starts in the middle");
+	replay_destroy(replay);
+}
+
 static void test_other_directories(void)
 {
 	const char *one = scratch_folder("one"), *two = scratch_folder("two");
@@ -387,6 +410,7 @@ int main(void)
 	test_memory();
 	test_save_and_load();
 	test_append_only();
+	test_lost();
 	test_other_directories();
 	test_disturbed();
 	test_tail();
