@@ -2,8 +2,9 @@
 /*
  * The AVX-512 engine: the same bits as pe_scalar.c, eight 64-bit lanes at a time.
  *
- * A product is computed as in pe_avx2.c, in tiles of up to 8 rows x 16 columns: 16 columns of B are packed so that row k is one
- * vector of 16 int32, whose even and odd elements go through vpmuldq into two accumulators of eight int64 for each row.
+ * A product is computed as in pe_avx2.c, in tiles of up to 8 rows x 16 columns: 16 columns of B are packed so that row
+ * k is one vector of 16 int32, whose even and odd elements go through vpmuldq into two accumulators of eight int64 for
+ * each row.
  */
 #include <immintrin.h>
 
@@ -17,8 +18,9 @@ _Static_assert(PANEL <= PE_PANEL_COLUMNS, "a panel must fit the scratch memory")
 
 static int avx512_available(void)
 {
-	return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512cd") && __builtin_cpu_supports("avx512dq") &&
-	       __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512bw");
+	return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512cd") &&
+	       __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl") &&
+	       __builtin_cpu_supports("avx512bw");
 }
 
 /* ---- 64-bit lanes ---- */
@@ -26,7 +28,8 @@ static int avx512_available(void)
 /* Limits int64 lanes to the int32 range and counts those that were limited. */
 static inline __m512i saturate32(__m512i x, uint64_t *count)
 {
-	const __m512i limited = _mm512_max_epi64(_mm512_min_epi64(x, _mm512_set1_epi64(INT32_MAX)), _mm512_set1_epi64(INT32_MIN));
+	const __m512i limited =
+		_mm512_max_epi64(_mm512_min_epi64(x, _mm512_set1_epi64(INT32_MAX)), _mm512_set1_epi64(INT32_MIN));
 
 	*count += (unsigned)__builtin_popcount(_mm512_cmpneq_epi64_mask(x, limited));
 	return limited;
@@ -63,8 +66,10 @@ static inline void transpose_8x8(const int32_t *from, size_t stride, int32_t *to
 		r[i + 3] = _mm256_unpackhi_epi64(t[i + 1], t[i + 3]);
 	}
 	for (int i = 0; i < 4; i++) {
-		_mm256_storeu_si256((__m256i *)(void *)(to + i * PANEL), _mm256_permute2x128_si256(r[i], r[i + 4], 0x20));
-		_mm256_storeu_si256((__m256i *)(void *)(to + (i + 4) * PANEL), _mm256_permute2x128_si256(r[i], r[i + 4], 0x31));
+		_mm256_storeu_si256((__m256i *)(void *)(to + i * PANEL),
+				    _mm256_permute2x128_si256(r[i], r[i + 4], 0x20));
+		_mm256_storeu_si256((__m256i *)(void *)(to + (i + 4) * PANEL),
+				    _mm256_permute2x128_si256(r[i], r[i + 4], 0x31));
 	}
 }
 
@@ -78,7 +83,8 @@ static void pack_panel(const struct pe_product *p, size_t column, size_t width, 
 		const __mmask16 columns = (__mmask16)((1u << width) - 1);
 
 		for (; k < depth; k++)
-			_mm512_storeu_si512(panel + k * PANEL, _mm512_maskz_loadu_epi32(columns, p->b + k * p->b_row + column));
+			_mm512_storeu_si512(panel + k * PANEL,
+					    _mm512_maskz_loadu_epi32(columns, p->b + k * p->b_row + column));
 	} else if (p->b_row == 1 && width == PANEL) {
 		for (; k + 8 <= depth; k += 8) {
 			transpose_8x8(p->b + k + column * p->b_column, p->b_column, panel + k * PANEL);
@@ -90,9 +96,10 @@ static void pack_panel(const struct pe_product *p, size_t column, size_t width, 
 			panel[k * PANEL + n] = n < width ? p->b[k * p->b_row + (column + n) * p->b_column] : 0;
 }
 
-/* Shift, bias, rounding, saturation of one row of a tile. Columns beyond the edge are sums of zeros without bias: they never saturate. */
-static inline void finish_row(const struct pe_product *p, size_t row, size_t column, size_t width, __m512i even, __m512i odd,
-			      __m512i bias_even, __m512i bias_odd, uint64_t *saturations)
+/* Shift, bias, rounding, saturation of one row of a tile. Columns beyond the edge are sums of zeros without bias: they
+ * never saturate. */
+static inline void finish_row(const struct pe_product *p, size_t row, size_t column, size_t width, __m512i even,
+			      __m512i odd, __m512i bias_even, __m512i bias_odd, uint64_t *saturations)
 {
 	const __m128i up = _mm_cvtsi32_si128((int)p->up), down = _mm_cvtsi32_si128((int)p->down);
 	const __m512i half = _mm512_set1_epi64(p->down ? (long long)(UINT64_C(1) << (p->down - 1)) : 0);
@@ -109,8 +116,8 @@ static void load_bias(const struct pe_product *p, size_t column, size_t width, _
 {
 	const __m128i up = _mm_cvtsi32_si128((int)p->bias_up);
 	const __m512i one = _mm512_set1_epi64(1);
-	const __m512i bias = p->bias ? _mm512_maskz_loadu_epi32((__mmask16)((1u << width) - 1), p->bias + column) :
-				       _mm512_setzero_si512();
+	const __m512i bias = p->bias ? _mm512_maskz_loadu_epi32((__mmask16)((1u << width) - 1), p->bias + column)
+				     : _mm512_setzero_si512();
 
 	/* The product with 1 sign-extends the even elements. */
 	*even = _mm512_sll_epi64(_mm512_mul_epi32(bias, one), up);
@@ -118,9 +125,9 @@ static void load_bias(const struct pe_product *p, size_t column, size_t width, _
 }
 
 /* `rows` is a constant where this is inlined, so that the accumulators stay in registers. */
-static inline __attribute__((always_inline)) void tile(const struct pe_product *p, size_t row, int rows, size_t column, size_t width,
-						       const int32_t *panel, __m512i bias_even, __m512i bias_odd,
-						       uint64_t *saturations)
+static inline __attribute__((always_inline)) void tile(const struct pe_product *p, size_t row, int rows, size_t column,
+						       size_t width, const int32_t *panel, __m512i bias_even,
+						       __m512i bias_odd, uint64_t *saturations)
 {
 	const int32_t *a = p->a + row * p->a_row;
 	const size_t a_row = p->a_row, a_column = p->a_column;
@@ -143,6 +150,16 @@ static inline __attribute__((always_inline)) void tile(const struct pe_product *
 		finish_row(p, row + (size_t)i, column, width, even[i], odd[i], bias_even, bias_odd, saturations);
 }
 
+/* The sum of eight lanes modulo 2^64. _mm512_reduce_add_epi64() adds the last two as signed numbers, which must not
+ * wrap. */
+static inline uint64_t add_lanes(__m512i x)
+{
+	const __m256i four = _mm256_add_epi64(_mm512_castsi512_si256(x), _mm512_extracti64x4_epi64(x, 1));
+	const __m128i two = _mm_add_epi64(_mm256_castsi256_si128(four), _mm256_extracti128_si256(four, 1));
+
+	return (uint64_t)_mm_extract_epi64(two, 0) + (uint64_t)_mm_extract_epi64(two, 1);
+}
+
 /* A single row with B read along k: dot products, nothing packed. */
 static uint64_t dot_products(const struct pe_product *p, size_t row, size_t column_from, size_t column_to)
 {
@@ -156,13 +173,15 @@ static uint64_t dot_products(const struct pe_product *p, size_t row, size_t colu
 
 		for (size_t k = 0; k < p->depth; k += 16) {
 			const size_t left = p->depth - k;
-			const __mmask16 mask = left < 16 ? (__mmask16)((1u << left) - 1) : 0xffff;
-			const __m512i x = _mm512_maskz_loadu_epi32(mask, a + k), y = _mm512_maskz_loadu_epi32(mask, b + k);
+			const __mmask16 mask = (__mmask16)(left < 16 ? (1u << left) - 1 : 0xffff);
+			const __m512i x = _mm512_maskz_loadu_epi32(mask, a + k),
+				      y = _mm512_maskz_loadu_epi32(mask, b + k);
 
 			even = _mm512_add_epi64(even, _mm512_mul_epi32(x, y));
-			odd = _mm512_add_epi64(odd, _mm512_mul_epi32(_mm512_srli_epi64(x, 32), _mm512_srli_epi64(y, 32)));
+			odd = _mm512_add_epi64(odd,
+					       _mm512_mul_epi32(_mm512_srli_epi64(x, 32), _mm512_srli_epi64(y, 32)));
 		}
-		sum = (uint64_t)_mm512_reduce_add_epi64(_mm512_add_epi64(even, odd)) << p->up;
+		sum = add_lanes(_mm512_add_epi64(even, odd)) << p->up;
 		if (p->bias)
 			sum += (uint64_t)(int64_t)p->bias[n] << p->bias_up;
 		p->c[row * p->c_row + n] = fx_saturate32(fx_round_half_up((int64_t)sum, p->down), &saturations);
@@ -170,8 +189,8 @@ static uint64_t dot_products(const struct pe_product *p, size_t row, size_t colu
 	return saturations;
 }
 
-static uint64_t avx512_product(const struct pe_product *p, size_t row_from, size_t row_to, size_t column_from, size_t column_to,
-			       void *scratch)
+static uint64_t avx512_product(const struct pe_product *p, size_t row_from, size_t row_to, size_t column_from,
+			       size_t column_to, void *scratch)
 {
 	int32_t *panel = scratch;
 	uint64_t saturations = 0;
@@ -200,11 +219,13 @@ static uint64_t avx512_product(const struct pe_product *p, size_t row_from, size
 
 /* ---- Element-wise passes ---- */
 
-static uint64_t avx512_quantize(size_t n, const int32_t *values, unsigned shift, int32_t low, int32_t high, int32_t *codes)
+static uint64_t avx512_quantize(size_t n, const int32_t *values, unsigned shift, int32_t low, int32_t high,
+				int32_t *codes)
 {
 	const __m512i lowest = _mm512_set1_epi32(low), highest = _mm512_set1_epi32(high);
 	const __m128i count = _mm_cvtsi32_si128((int)shift);
-	/* rhu(v, s) = (v >> s) + bit s - 1 of v: no intermediate leaves 32 bits unless s is 0. Beyond 32 that bit is the sign. */
+	/* rhu(v, s) = (v >> s) + bit s - 1 of v: no intermediate leaves 32 bits unless s is 0. Beyond 32 that bit is
+	 * the sign. */
 	const __m128i below = _mm_cvtsi32_si128(shift ? (int)shift - 1 : 0);
 	const __m512i one = shift ? _mm512_set1_epi32(1) : _mm512_setzero_si512();
 	uint64_t clamps = 0;
@@ -212,7 +233,7 @@ static uint64_t avx512_quantize(size_t n, const int32_t *values, unsigned shift,
 	if (shift > 32)
 		return pe_scalar.quantize(n, values, shift, low, high, codes);
 	for (size_t i = 0; i < n; i += 16) {
-		const __mmask16 mask = n - i < 16 ? (__mmask16)((1u << (n - i)) - 1) : 0xffff;
+		const __mmask16 mask = (__mmask16)(n - i < 16 ? (1u << (n - i)) - 1 : 0xffff);
 		const __m512i v = _mm512_maskz_loadu_epi32(mask, values + i);
 		const __m512i round = _mm512_and_si512(_mm512_srl_epi32(v, below), one);
 		const __m512i code = _mm512_add_epi32(_mm512_sra_epi32(v, count), round);
@@ -231,10 +252,12 @@ static inline __m512i reciprocal_square_root(__m512i x)
 				     _mm512_srli_epi64(_mm512_mul_epu32(_mm512_set1_epi64(654567240), x), 32));
 
 	y = _mm512_sub_epi64(_mm512_set1_epi64(1586696317), _mm512_srli_epi64(_mm512_mul_epu32(y, x), 32));
-	y = _mm512_slli_epi64(_mm512_sub_epi64(_mm512_set1_epi64(835471589), _mm512_srli_epi64(_mm512_mul_epu32(y, x), 32)), 2);
+	y = _mm512_slli_epi64(
+		_mm512_sub_epi64(_mm512_set1_epi64(835471589), _mm512_srli_epi64(_mm512_mul_epu32(y, x), 32)), 2);
 	for (int i = 0; i < 2; i++) {
 		const __m512i t = _mm512_srli_epi64(_mm512_mul_epu32(y, y), 31);
-		const __m512i h = _mm512_sub_epi64(_mm512_set1_epi64(INT64_C(3) << 29), _mm512_srli_epi64(_mm512_mul_epu32(x, t), 32));
+		const __m512i h = _mm512_sub_epi64(_mm512_set1_epi64(INT64_C(3) << 29),
+						   _mm512_srli_epi64(_mm512_mul_epu32(x, t), 32));
 
 		y = _mm512_srli_epi64(_mm512_mul_epu32(y, h), 30);
 	}
@@ -254,7 +277,8 @@ static void avx512_adam(size_t n, const int32_t *gradient, int32_t *moment1, uin
 {
 	const int64_t plain_beta1 = constants->beta1;
 	const __m512i beta1 = _mm512_set1_epi64(plain_beta1);
-	/* 1 - beta1 is 2^31 for beta1 = 0, which a signed 32-bit multiplier does not take: leave that to the scalar engine. */
+	/* 1 - beta1 is 2^31 for beta1 = 0, which a signed 32-bit multiplier does not take: leave that to the scalar
+	 * engine. */
 	const __m512i one_minus_beta1 = _mm512_set1_epi64((INT64_C(1) << 31) - plain_beta1);
 	const __m512i c2 = _mm512_set1_epi64(constants->one_minus_beta2);
 	const __m512i mantissa = _mm512_set1_epi64(constants->step_mantissa);
@@ -264,17 +288,20 @@ static void avx512_adam(size_t n, const int32_t *gradient, int32_t *moment1, uin
 
 	for (; plain_beta1 && i + 8 <= n; i += 8) {
 		const __m512i g = load_i32(gradient + i);
-		const __m512i s = _mm512_cvtepu32_epi64(_mm256_loadu_si256((const __m256i *)(const void *)(moment2_root + i)));
+		const __m512i s =
+			_mm512_cvtepu32_epi64(_mm256_loadu_si256((const __m256i *)(const void *)(moment2_root + i)));
 		const __m512i s2 = _mm512_mul_epu32(s, s), g2 = _mm512_mul_epi32(g, g);
 		const __m512i decay = _mm512_add_epi64(_mm512_mul_epu32(_mm512_srli_epi64(s2, 32), c2),
 						       _mm512_srli_epi64(_mm512_mul_epu32(s2, c2), 32));
-		const __m512i gain = _mm512_add_epi64(_mm512_slli_epi64(_mm512_mul_epu32(_mm512_srli_epi64(g2, 32), c2), 2),
-						      _mm512_srli_epi64(_mm512_mul_epu32(g2, c2), 30));
+		const __m512i gain =
+			_mm512_add_epi64(_mm512_slli_epi64(_mm512_mul_epu32(_mm512_srli_epi64(g2, 32), c2), 2),
+					 _mm512_srli_epi64(_mm512_mul_epu32(g2, c2), 30));
 		const __m512i v = _mm512_max_epu64(_mm512_add_epi64(_mm512_sub_epi64(s2, decay), gain), epsilon);
 		const __m512i half_zeros = _mm512_srli_epi64(_mm512_lzcnt_epi64(v), 1);
 		const __m512i x = _mm512_srli_epi64(_mm512_sllv_epi64(v, _mm512_slli_epi64(half_zeros, 1)), 32);
 		const __m512i y = reciprocal_square_root(x);
-		__m512i m = _mm512_add_epi64(_mm512_mul_epi32(load_i32(moment1 + i), beta1), _mm512_mul_epi32(g, one_minus_beta1));
+		__m512i m = _mm512_add_epi64(_mm512_mul_epi32(load_i32(moment1 + i), beta1),
+					     _mm512_mul_epi32(g, one_minus_beta1));
 		__m512i root, ratio, w;
 
 		/* Toward zero: a negative sum gets 2^31 - 1 before the shift. */
@@ -305,7 +332,8 @@ static void avx512_soft_update(size_t n, const int32_t *weight, int32_t *target,
 	/* tau = 2^31 does not fit a signed multiplier: then the target becomes the weight. */
 	for (; tau <= INT32_MAX && i + 8 <= n; i += 8) {
 		const __m512i t = load_i32(target + i);
-		const __m512i d = _mm512_sub_epi64(_mm512_mul_epi32(load_i32(weight + i), factor), _mm512_mul_epi32(t, factor));
+		const __m512i d =
+			_mm512_sub_epi64(_mm512_mul_epi32(load_i32(weight + i), factor), _mm512_mul_epi32(t, factor));
 
 		store_i32(target + i, _mm512_add_epi64(t, _mm512_srai_epi64(_mm512_add_epi64(d, half), 31)));
 	}

@@ -38,6 +38,12 @@ static inline int32x2_t saturate32(int64x2_t x, uint64_t *count)
 	return limited;
 }
 
+/* Modulo 2^64. GCC's vaddq_s64() adds as C does, where a signed sum must not wrap. */
+static inline int64x2_t add_wrapping(int64x2_t a, int64x2_t b)
+{
+	return vreinterpretq_s64_u64(vaddq_u64(vreinterpretq_u64_s64(a), vreinterpretq_u64_s64(b)));
+}
+
 /* ---- Products ---- */
 
 /* Packs columns [column, column + width) of B, rows 0 to depth - 1; columns beyond `width` become 0. */
@@ -88,7 +94,7 @@ static void load_offset(const struct pe_product *p, size_t column, size_t width,
 	if (p->bias)
 		memcpy(bias, p->bias + column, width * sizeof(int32_t));
 	for (int i = 0; i < 4; i++)
-		offset[i] = vaddq_s64(vshlq_s64(vmovl_s32(vld1_s32(bias + 2 * i)), vdupq_n_s64(p->bias_up)), half);
+		offset[i] = add_wrapping(vshlq_s64(vmovl_s32(vld1_s32(bias + 2 * i)), vdupq_n_s64(p->bias_up)), half);
 }
 
 /* Shift, bias, rounding, saturation of one row of a tile. */
@@ -102,7 +108,7 @@ static inline void finish_row(const struct pe_product *p, size_t row, size_t col
 	/* Columns beyond the edge are sums of zeros without bias: they never saturate. */
 	for (int i = 0; i < 4; i++)
 		vst1_s32(result + 2 * i,
-			 saturate32(vshlq_s64(vaddq_s64(vshlq_s64(sum[i], up), offset[i]), down), saturations));
+			 saturate32(vshlq_s64(add_wrapping(vshlq_s64(sum[i], up), offset[i]), down), saturations));
 	memcpy(c, result, width * sizeof(int32_t));
 }
 
@@ -152,7 +158,7 @@ static uint64_t dot_products(const struct pe_product *p, size_t row, size_t colu
 			low = vmlal_s32(low, vget_low_s32(x), vget_low_s32(y));
 			high = vmlal_high_s32(high, x, y);
 		}
-		sum = (uint64_t)vaddvq_s64(vaddq_s64(low, high));
+		sum = vaddvq_u64(vreinterpretq_u64_s64(add_wrapping(low, high)));
 		for (; k < p->depth; k++)
 			sum += (uint64_t)((int64_t)a[k] * b[k]);
 		sum <<= p->up;
