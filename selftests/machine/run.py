@@ -13,7 +13,7 @@ import termios
 import time
 
 from machine import cards, initramfs, ktap, qemu
-from machine.common import SOURCE, Failure, cache, end, say, slow, start
+from machine.common import SOURCE, cache, end, say, slow, start
 from machine.kernel_log import Log
 
 # Exit statuses of our own, after timeout(1)'s; all others are the command's.
@@ -66,12 +66,16 @@ class Follower:
 @contextlib.contextmanager
 def run_folder():
     """A folder of one run's own: sockets, initramfs, logs."""
-    folder = pathlib.Path(tempfile.mkdtemp(prefix="fixar-vm-"))
+    base = pathlib.Path(tempfile.gettempdir())
+    # A socket's path is at most 107 bytes long.
+    if len(str(base)) > 60:
+        base = pathlib.Path("/tmp")
+    # What runs that were killed could not take away.
+    for folder in base.glob("fixar-vm-*-*"):
+        if not pathlib.Path("/proc", folder.name.split("-")[2]).exists():
+            shutil.rmtree(folder, ignore_errors=True)
+    folder = pathlib.Path(tempfile.mkdtemp(prefix=f"fixar-vm-{os.getpid()}-", dir=base))
     try:
-        # A socket's path is at most 107 bytes long.
-        if len(str(folder)) > 80:
-            shutil.rmtree(folder)
-            folder = pathlib.Path(tempfile.mkdtemp(prefix="fixar-vm-", dir="/tmp"))
         yield folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)
