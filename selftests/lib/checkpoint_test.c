@@ -395,6 +395,30 @@ static int limited_file(void)
 	return !failed_cleanly(path, old, result, -EFBIG);
 }
 
+static int put_text(const char *path, const char *text)
+{
+	int fd = open(path, O_WRONLY), failed = fd < 0 || write(fd, text, strlen(text)) != (ssize_t)strlen(text);
+
+	close(fd);
+	return failed;
+}
+
+/*
+ * A name space of mounts of our own, so that they end with this process; as a user, in a name space of users around it,
+ * where we are root.
+ */
+static int private_mounts(void)
+{
+	char users[64], groups[64];
+
+	snprintf(users, sizeof(users), "0 %u 1", (unsigned)getuid());
+	snprintf(groups, sizeof(groups), "0 %u 1", (unsigned)getgid());
+	if (unshare(CLONE_NEWNS) && (unshare(CLONE_NEWUSER | CLONE_NEWNS) || put_text("/proc/self/setgroups", "deny") ||
+				     put_text("/proc/self/uid_map", users) || put_text("/proc/self/gid_map", groups)))
+		return -1;
+	return mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL);
+}
+
 static int full_disk(void)
 {
 	const char *folder = scratch_folder("full"), *path = in_scratch("full/checkpoint.safetensors");
@@ -403,12 +427,10 @@ static int full_disk(void)
 	const struct checkpoint_tensor tensor = { "large", CHECKPOINT_U8, 1, { sizeof(large) }, large, sizeof(large) };
 	int result;
 
-	/* A name space of its own, so that the mount ends with this process; as a user, one of users around it. */
-	if ((unshare(CLONE_NEWNS) && unshare(CLONE_NEWUSER | CLONE_NEWNS)) ||
-	    mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) || mount("tmpfs", folder, "tmpfs", 0, "size=64k"))
+	if (private_mounts() || mount("tmpfs", folder, "tmpfs", 0, "size=64k"))
 		return KTAP_SKIP;
-	write_sample(path);
-	write_sample(old);
+	if (write_sample(path) || write_sample(old))
+		return 1;
 	result = checkpoint_write(path, &tensor, 1, NULL, 0, message, sizeof(message));
 	if (!failed_cleanly(path, old, result, -ENOSPC))
 		return 1;
