@@ -311,8 +311,9 @@ static void neon_soft_update(size_t n, const int32_t *weight, int32_t *target, u
 		const int32x2_t t = vld1_s32(target + i);
 		const int64x2_t d = vmlsl_s32(vmull_s32(vld1_s32(weight + i), factor), t, factor);
 
-		/* Only the low 32 bits of the difference are used: the sum is in range. */
-		vst1_s32(target + i, vadd_s32(t, vrshrn_n_s64(d, 31)));
+		/* Of the difference only the low 32 bits are used: modulo 2^32 the sum is in range. */
+		vst1_u32((uint32_t *)(void *)(target + i),
+			 vadd_u32(vreinterpret_u32_s32(t), vreinterpret_u32_s32(vrshrn_n_s64(d, 31))));
 	}
 	pe_scalar.soft_update(n - i, weight + i, target + i, tau);
 }
