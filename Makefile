@@ -98,6 +98,7 @@ include lib/env/plugins.mk
 include selftests/tests.mk
 include selftests/fuzz/fuzz.mk
 include selftests/machine/machine.mk
+include driver/driver.mk
 
 # ---- Installation ----
 

@@ -1,0 +1,37 @@
+# SPDX-License-Identifier: GPL-2.0-only
+# The kernel module. It is built in a folder of its own for each kernel, so that several can be at once, and copied to
+# fixar.ko. Plain Kbuild works too: make -C /lib/modules/$(uname -r)/build M=$PWD modules
+
+KVER ?= $(shell uname -r)
+KDIR ?= /lib/modules/$(KVER)/build
+# Further arguments of the kernel's make: KARGS='W=1 C=2'
+KARGS ?=
+
+DRIVER_DIR := $(abspath $(O))/driver/$(KVER)
+DRIVER_SRC := Kbuild $(wildcard driver/*.c driver/*.h driver/probes/*.c include/hw/*.h include/uapi/drm/*.h)
+# Modules that fixar.ko needs and that insmod does not load by itself.
+DRIVER_NEEDS := drm_shmem_helper gpu-sched
+
+driver: $(DRIVER_DIR)/fixar.ko
+	@cp $< fixar.ko
+
+$(DRIVER_DIR)/fixar.ko: $(DRIVER_SRC) FORCE
+	@for file in $(DRIVER_SRC); do \
+		mkdir -p $(DRIVER_DIR)/$$(dirname $$file) && \
+		{ cmp -s $$file $(DRIVER_DIR)/$$file || cp $$file $(DRIVER_DIR)/$$file; } || exit 1; \
+	done
+	$(MAKE) -C $(KDIR) M=$(DRIVER_DIR) $(KARGS) modules
+
+load: driver
+	for module in $(DRIVER_NEEDS); do modprobe $$module || exit 1; done
+	insmod fixar.ko
+
+unload:
+	rmmod fixar
+
+modules_install: driver
+	$(MAKE) -C $(KDIR) M=$(DRIVER_DIR) INSTALL_MOD_PATH=$(DESTDIR) modules_install
+	$(INSTALL) -d $(DESTDIR)/usr/lib/udev/rules.d
+	$(INSTALL) -m 644 driver/99-fixar.rules $(DESTDIR)/usr/lib/udev/rules.d/
+
+.PHONY: driver load unload modules_install
