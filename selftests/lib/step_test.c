@@ -185,7 +185,7 @@ static void test_same_arenas(void)
 static void test_act(void)
 {
 	struct fixture f, other;
-	int32_t observation[4 * 5], action[4 * 3], again[4 * 3];
+	int32_t observation[4 * 5], action[4 * 3], again[4 * 3], quantized[4 * 3];
 	unsigned char *before;
 	struct step_tensor tensors[64];
 	size_t count, outside = 0;
@@ -197,14 +197,18 @@ static void test_act(void)
 	before = malloc(f.bytes);
 	memcpy(before, f.arena, f.bytes);
 	draw(11, observation, 4 * 5, 30 - FX_ACTIVATION);
-	ktap_ok(!step_act(f.agent, 4, observation, action, 0) && !memcmp(before, f.arena, f.bytes),
+	ktap_ok(!step_act(f.agent, 4, observation, quantized, 0) && !memcmp(before, f.arena, f.bytes),
 		"acting without exploration changes no byte");
 	set_mode(&f, 0, 1, 0);
 	ktap_ok(!step_act(f.agent, 4, observation, again, 0) && !memcmp(before, f.arena, f.bytes) &&
-			memcmp(action, again, sizeof(action)),
+			memcmp(quantized, again, sizeof(again)),
 		"nor does it with the masters, whose actions differ");
+	/* Operand codes of the other mode, had they been kept, would be formed anew after a reload. */
+	step_agent_reload(f.agent);
+	ktap_ok(!step_act(f.agent, 4, observation, action, 0) && !memcmp(action, again, sizeof(action)),
+		"a change of mode alone forms the operands anew");
 	set_mode(&f, 1, 1, 0);
-	ktap_ok(!step_act(f.agent, 4, observation, again, 0) && !memcmp(action, again, sizeof(action)),
+	ktap_ok(!step_act(f.agent, 4, observation, again, 0) && !memcmp(quantized, again, sizeof(again)),
 		"back with the quantizers the actions are as before");
 	train(&f, 20, 25);
 	train(&other, 20, 25);
