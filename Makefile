@@ -136,7 +136,7 @@ uninstall:
 # Each of these installs what it needs first, so it builds in a make of its own, which looks anew at what there is.
 run:
 	@selftests/install-packages run
-	@$(MAKE) --no-print-directory all
+	+@$(SUBMAKE) all
 	@tools/first-run $(O)
 
 format:
