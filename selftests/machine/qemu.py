@@ -59,9 +59,10 @@ def find(cards=True):
 
 
 # Time passes in a guest while its host is busy elsewhere: watchdogs get room before they call that a fault of the kernel.
+# The same goes for the check at boot that the timer ticks (no_timer_check).
 # mitigations=off saves an emulated processor much work. printk.devkmsg=on: marks in the log are never dropped.
 KERNEL_ARGUMENTS = ("console=ttyS0 earlyprintk=serial,ttyS0 ignore_loglevel printk.devkmsg=on panic=-1 mitigations=off "
-                    "rcupdate.rcu_cpu_stall_timeout=120 watchdog_thresh=60 sysctl.kernel.hung_task_timeout_secs=300 "
+                    "no_timer_check rcupdate.rcu_cpu_stall_timeout=120 watchdog_thresh=60 sysctl.kernel.hung_task_timeout_secs=300 "
                     "sysctl.kernel.hung_task_warnings=-1 random.trust_cpu=on tsc=nowatchdog net.ifnames=0")
 
 

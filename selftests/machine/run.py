@@ -200,13 +200,14 @@ class Session:
         elif self.ended_by or not log.complete or not log.scanned:
             problems.append(self.ended_by or "the end of the kernel log is missing")
             code = DIED
-        if problems:
+        excerpts = log.excerpts()
+        if problems and log.lines[-1:] != excerpts[-1:]:
             problems += ["the last lines of the console:"] + ["    | " + line for line in log.last()]
         if log.complaints:
             count = len(log.complaints)
             problems.append(f"the kernel log has {count} line{'s' * (count > 1)} that a sound kernel does not print"
                             + (f"; the command itself ended with {status.code}:" if status.code is not None else ":"))
-            problems += ["    | " + line for line in log.excerpts()]
+            problems += ["    | " + line for line in excerpts]
             # A limit or a death says more than that the kernel complained about it.
             if code == status.code:
                 code = COMPLAINED
