@@ -84,6 +84,8 @@ def command_line(qemu, kernel, run, memory, cpus, iommu, append, shell, devices)
         kernel_arguments.append("intel_iommu=on")
     elif iommu == "virtio":
         line += ["-device", "virtio-iommu-pci,boot-bypass=off"]
+        # Its module comes with the initramfs; devices behind it wait for it that long, and would go on without translation.
+        kernel_arguments.append("deferred_probe_timeout=600")
     line += ["-fsdev", "local,id=host,path=/,security_model=none,readonly=on,multidevs=remap",
              "-device", f"virtio-9p-pci,fsdev=host,mount_tag=hostroot{translated}",
              "-device", f"virtio-serial-pci,id=ports{translated}"]
