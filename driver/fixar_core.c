@@ -485,6 +485,34 @@ void fixar_core_restart(struct fixar_device *fdev)
 		fixar_job_finish(job, ret);
 }
 
+/*
+ * The core was stopped for nothing, because an interrupt told what the watchdog had seen before it.
+ * What completed meanwhile was not noted.
+ */
+static void fixar_core_go_on(struct fixar_device *fdev)
+{
+	struct fixar_core *core = &fdev->core;
+	struct fixar_job *done = NULL;
+	unsigned long irq;
+	bool good = true;
+	u32 completed;
+
+	mutex_lock(&core->fill);
+	spin_lock_irqsave(&core->lock, irq);
+	completed = fixar_read(fdev, FIXAR_CORE_COMPLETED_SEQ);
+	core->stopped = false;
+	if (!fixar_all_ones(completed))
+		good = fixar_core_note(core, completed);
+	done = fixar_core_take_complete(core);
+	spin_unlock_irqrestore(&core->lock, irq);
+	fixar_core_pump(fdev);
+	mutex_unlock(&core->fill);
+	if (!good)
+		fixar_event(fdev, FIXAR_EVENT_CORE_COUNT);
+	if (done)
+		fixar_job_finish(done, 0);
+}
+
 /**
  * fixar_core_soft_reset() - SOFT_RESET, and wait until it is over
  * @fdev: the device; the core is stopped
@@ -587,16 +615,19 @@ bool fixar_core_recover(struct fixar_device *fdev, unsigned long events)
 	 * Were it refused for another reason, its command would never complete, and the watchdog
 	 * would find it.
 	 */
-	if (events == BIT(FIXAR_EVENT_CORE_ACCESS) &&
-	    FIELD_GET(FIXAR_CORE_ACCESS_ERROR_OFFSET, access) == FIXAR_CORE_DOORBELL) {
-		dev_dbg(fixar_dev(fdev), "a doorbell met a halted core\n");
+	if (FIELD_GET(FIXAR_CORE_ACCESS_ERROR_OFFSET, access) == FIXAR_CORE_DOORBELL)
+		events &= ~BIT(FIXAR_EVENT_CORE_ACCESS);
+	if (!events)
 		return true;
-	}
 
 	fixar_core_stop(fdev);
 	status = fixar_read(fdev, FIXAR_CORE_STATUS);
 	if (fixar_all_ones(status))
 		return false;
+	if (events == BIT(FIXAR_EVENT_CORE_ERROR) && !(status & FIXAR_CORE_STATUS_HALTED)) {
+		fixar_core_go_on(fdev);
+		return true;
+	}
 	if (status & FIXAR_CORE_STATUS_HALTED) {
 		if (fixar_core_halted(fdev, core->job, status)) {
 			fixar_core_fail(fdev, DRM_FIXAR_FAULT_CORE, -EIO);

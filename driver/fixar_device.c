@@ -49,6 +49,9 @@ fixar_assert_same((u32)DRM_FIXAR_PRECISION_QUANTIZED, FIXAR_MODE_PRECISION_QUANT
 fixar_assert_same((u32)DRM_FIXAR_QUANTIZATION_OBSERVE, FIXAR_MODE_QUANTIZATION_OBSERVE);
 fixar_assert_same((u32)DRM_FIXAR_PARALLELISM_BATCH, FIXAR_MODE_PARALLELISM_BATCH);
 fixar_assert_same((u32)DRM_FIXAR_NOISE_OU, FIXAR_MODE_NOISE_OU);
+/* dma_fence_free() frees what begins with a fence. */
+fixar_assert_same(offsetof(struct fixar_fence, base), 0);
+fixar_assert_same(offsetof(struct fixar_done, base), 0);
 /* What is copied to user space has no hole: 3 words of 64 bits, 34 of 32. */
 fixar_assert_same(sizeof(struct drm_fixar_query_device), 3 * 8 + 34 * 4);
 

@@ -12,7 +12,6 @@
 
 #include "fixar_device.h"
 
-
 TRACE_EVENT(fixar_job_run,
 	TP_PROTO(struct fixar_job *job),
 	TP_ARGS(job),
