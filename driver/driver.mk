@@ -9,6 +9,8 @@ KARGS ?=
 
 DRIVER_DIR := $(abspath $(O))/driver/$(KVER)
 DRIVER_SRC := Kbuild $(wildcard driver/*.c driver/*.h driver/probes/*.c include/hw/*.h include/uapi/drm/*.h)
+# The kernel's make knows O and CC too, and means something else by them: none of our variables reach it.
+KMAKE := env -u MAKEFLAGS -u MFLAGS -u O -u CC $(notdir $(firstword $(MAKE))) -C $(KDIR) M=$(DRIVER_DIR) $(KARGS)
 # Modules that fixar.ko needs and that insmod does not load by itself.
 DRIVER_NEEDS := drm_shmem_helper gpu-sched
 
@@ -20,7 +22,7 @@ $(DRIVER_DIR)/fixar.ko: $(DRIVER_SRC) FORCE
 		mkdir -p $(DRIVER_DIR)/$$(dirname $$file) && \
 		{ cmp -s $$file $(DRIVER_DIR)/$$file || cp $$file $(DRIVER_DIR)/$$file; } || exit 1; \
 	done
-	$(MAKE) -C $(KDIR) M=$(DRIVER_DIR) $(KARGS) modules
+	$(KMAKE) modules
 
 load: driver
 	for module in $(DRIVER_NEEDS); do modprobe $$module || exit 1; done
@@ -30,7 +32,7 @@ unload:
 	rmmod fixar
 
 modules_install: driver
-	$(MAKE) -C $(KDIR) M=$(DRIVER_DIR) INSTALL_MOD_PATH=$(DESTDIR) modules_install
+	$(KMAKE) INSTALL_MOD_PATH=$(DESTDIR) modules_install
 	$(INSTALL) -d $(DESTDIR)/usr/lib/udev/rules.d
 	$(INSTALL) -m 644 driver/99-fixar.rules $(DESTDIR)/usr/lib/udev/rules.d/
 
