@@ -69,18 +69,18 @@ def with_parent():
     _libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
-def start(command, **options):
+def start(command, group=True, **options):
     """A child that leads a process group of its own and does not outlive this program."""
-    return subprocess.Popen(command, preexec_fn=with_parent, start_new_session=True, **options)
+    return subprocess.Popen(command, preexec_fn=with_parent, start_new_session=group, **options)
 
 
 def end(process, patience=2.0):
-    """Ends a child of start() and its whole group."""
+    """Ends a child, and its whole group if it leads one (as those of start() do)."""
     for number in (signal.SIGTERM, signal.SIGKILL):
         try:
             os.killpg(process.pid, number)
         except ProcessLookupError:
-            break
+            process.send_signal(number)
         try:
             process.wait(patience * slow())
         except subprocess.TimeoutExpired:

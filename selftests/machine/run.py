@@ -141,7 +141,7 @@ class Session:
         followers = [Follower(folder / "out", 1), Follower(folder / "err", 2), Follower(folder / "status")]
         if self.shell:
             # In this program's process group, which has the terminal.
-            machine = subprocess.Popen(line, env=binary.environment)
+            machine = start(line, group=False, env=binary.environment)
         else:
             with open(folder / "qemu", "wb") as said:
                 machine = start(line, env=binary.environment, stdin=subprocess.DEVNULL, stdout=said, stderr=said)
