@@ -22,7 +22,9 @@ class Failure(Exception):
 
 
 def say(text):
-    print(f"vm: {text}", file=sys.stderr, flush=True)
+    # Nobody may be left to read it; that is no reason to leave something running.
+    with contextlib.suppress(OSError):
+        print(f"vm: {text}", file=sys.stderr, flush=True)
 
 
 def cache():

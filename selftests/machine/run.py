@@ -92,7 +92,8 @@ def terminal():
         # QEMU makes the terminal raw itself.
         yield
     finally:
-        termios.tcsetattr(0, termios.TCSADRAIN, before)
+        with contextlib.suppress(termios.error):  # the terminal may be gone
+            termios.tcsetattr(0, termios.TCSADRAIN, before)
 
 
 class Status:
