@@ -84,8 +84,8 @@ struct fixar_job;
 /*
  * All fences of the driver have the operations of the kernel's stub fence, whose code is in the
  * kernel itself, carry their own lock and are freed by kfree_rcu(). So a sync_file may keep one
- * past unplug and rmmod. For the same reason scheduler fences, which point to the scheduler, are
- * never given away.
+ * past unplug and rmmod. Kernels that detach operations from signalled fences need no stub's. For
+ * the same reason scheduler fences, which point to the scheduler, are never given away.
  */
 struct fixar_fence {
 	struct dma_fence base; /* first: dma_fence_free() frees this struct */

@@ -14,7 +14,7 @@
 #include "fixar_device.h"
 #include "fixar_trace.h"
 
-/* Of the kernel's stub fence: see struct fixar_fence. */
+/* See struct fixar_fence. */
 static const struct dma_fence_ops *fixar_fence_ops;
 /*
  * What ends a job or a context may sleep and may drop the last reference of the device, so it runs
@@ -27,14 +27,26 @@ static struct lock_class_key fixar_hw_key;
 static struct lock_class_key fixar_done_key;
 static struct lock_class_key fixar_gate_key;
 
+static const char *fixar_fence_name(struct dma_fence *fence)
+{
+	return FIXAR_NAME;
+}
+
+/* For kernels that detach a fence's operations when it is signalled: there these are safe too. */
+static const struct dma_fence_ops fixar_fence_own_ops = {
+	.get_driver_name = fixar_fence_name,
+	.get_timeline_name = fixar_fence_name,
+};
+
 int fixar_job_module_init(void)
 {
 	struct dma_fence *stub = dma_fence_get_stub();
 
-	fixar_fence_ops = stub->ops;
-	dma_fence_put(stub);
+	/* The stub is signalled, so it has no operations where the kernel detaches them. */
+	fixar_fence_ops = (const struct dma_fence_ops __force *)stub->ops;
 	if (!fixar_fence_ops)
-		return -EOPNOTSUPP;
+		fixar_fence_ops = &fixar_fence_own_ops;
+	dma_fence_put(stub);
 
 	fixar_reap_wq = alloc_workqueue("fixar-reap", WQ_UNBOUND | WQ_MEM_RECLAIM, 0);
 	return fixar_reap_wq ? 0 : -ENOMEM;
@@ -47,6 +59,8 @@ int fixar_job_module_init(void)
 void fixar_job_module_exit(void)
 {
 	destroy_workqueue(fixar_reap_wq);
+	/* Readers of operations that were just detached. */
+	synchronize_rcu();
 }
 
 void fixar_reap(struct work_struct *work)
