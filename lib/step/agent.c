@@ -145,10 +145,10 @@ static void forget_codes(struct step_agent *agent)
 	}
 }
 
-int step_agent_create(const struct step_config *config, void *arena, const struct pe_engine *engine, struct pe_pool *pool,
+int step_agent_attach(const struct step_config *config, void *arena, const struct pe_engine *engine, struct pe_pool *pool,
 		      struct step_agent **out)
 {
-	size_t arena_bytes, scratch_bytes, depth = config->batch_max;
+	size_t scratch_bytes, depth = config->batch_max;
 	struct step_agent *agent;
 
 	if (step_config_check(config, NULL, 0) || (uintptr_t)arena % STEP_ALIGNMENT)
@@ -160,9 +160,6 @@ int step_agent_create(const struct step_config *config, void *arena, const struc
 	agent->context.engine = engine;
 	agent->context.pool = pool;
 	agent->context.saturation = agent->command;
-	step_layout(config, NULL, 0, &arena_bytes);
-	/* Gaps between tensors are part of the state's bytes. */
-	memset(arena, 0, arena_bytes);
 	place_tensors(agent, arena);
 	for (int n = 0; n < STEP_NETWORKS; n++) {
 		for (uint32_t l = 0; l < agent->network[n].layers; l++) {
@@ -179,8 +176,22 @@ int step_agent_create(const struct step_config *config, void *arena, const struc
 		return -ENOMEM;
 	}
 	place_scratch(agent, agent->memory, depth);
-	initialize(agent);
 	*out = agent;
+	return 0;
+}
+
+int step_agent_create(const struct step_config *config, void *arena, const struct pe_engine *engine, struct pe_pool *pool,
+		      struct step_agent **out)
+{
+	const int error = step_agent_attach(config, arena, engine, pool, out);
+	size_t arena_bytes;
+
+	if (error)
+		return error;
+	/* Gaps between tensors are part of the state's bytes. */
+	step_layout(config, NULL, 0, &arena_bytes);
+	memset(arena, 0, arena_bytes);
+	initialize(*out);
 	return 0;
 }
 
@@ -192,33 +203,70 @@ void step_agent_destroy(struct step_agent *agent)
 	free(agent);
 }
 
-/* Masters have fractions of their own, so a quantizer's fraction is at most that; the lower limit keeps every shift below 64. */
-static int quantizer_valid(const struct step_quantizer *quantizer, enum step_class class, uint32_t layer)
+/*
+ * The number of the first of a quantizer's three values that is out of its range; 3: none. Masters have fractions of their own, so a
+ * quantizer's fraction is at most that; the lower limit keeps every shift below 64.
+ */
+static unsigned quantizer_fault(const struct step_quantizer *quantizer, enum step_class class, uint32_t layer)
 {
 	static const int32_t fraction[STEP_CLASSES] = { FX_ACTIVATION, FX_WEIGHT, FX_GRADIENT };
 	const int32_t is_signed = class != STEP_ACTIVATION || layer == 0;
 
-	return quantizer->width >= 2 && quantizer->width <= 32 && quantizer->fraction <= fraction[class] &&
-	       quantizer->fraction >= -16 && quantizer->is_signed == is_signed;
+	if (quantizer->width < 2 || quantizer->width > 32)
+		return 0;
+	if (quantizer->fraction > fraction[class] || quantizer->fraction < -16)
+		return 1;
+	return quantizer->is_signed != is_signed ? 2 : 3;
+}
+
+/* The number of the first value of the table that is out of its range, or of the first behind the table. */
+static size_t quantizers_fault(const struct step_agent *agent, const struct step_quantizer *quantizers)
+{
+	const uint32_t layers = agent->config.hidden_count + 1, entries = 2 * layers * STEP_CLASSES;
+
+	for (uint32_t i = 0; i < entries; i++) {
+		const unsigned fault = quantizer_fault(&quantizers[i], i % STEP_CLASSES, i / STEP_CLASSES % layers);
+
+		if (fault < 3)
+			return 3 * (size_t)i + fault;
+	}
+	return 3 * (size_t)entries;
 }
 
 static int quantizers_valid(const struct step_agent *agent, const struct step_quantizer *quantizers)
 {
-	const uint32_t layers = agent->config.hidden_count + 1;
+	return quantizers_fault(agent, quantizers) == 6 * (size_t)(agent->config.hidden_count + 1) * STEP_CLASSES;
+}
 
-	for (uint32_t i = 0; i < 2 * layers * STEP_CLASSES; i++)
-		if (!quantizer_valid(&quantizers[i], i % STEP_CLASSES, i / STEP_CLASSES % layers))
-			return 0;
-	return 1;
+int step_agent_check(const struct step_agent *agent, size_t *where)
+{
+	/* The arena's first tensor. */
+	const unsigned char *arena = (const unsigned char *)agent->training_steps;
+
+	for (int i = 0; i < STEP_NETWORKS * 2; i++) {
+		if (agent->adam_powers[i] > UINT64_C(1) << 62) {
+			*where = (size_t)((const unsigned char *)&agent->adam_powers[i] - arena);
+			return -EINVAL;
+		}
+	}
+	if (quantizers_valid(agent, agent->quantizers))
+		return 0;
+	*where = (size_t)((const unsigned char *)agent->quantizers - arena) +
+		 quantizers_fault(agent, agent->quantizers) * sizeof(int32_t);
+	return -EINVAL;
 }
 
 int step_agent_reload(struct step_agent *agent)
 {
+	size_t where;
+
 	forget_codes(agent);
-	for (int i = 0; i < STEP_NETWORKS * 2; i++)
-		if (agent->adam_powers[i] > UINT64_C(1) << 62)
-			return -EINVAL;
-	return quantizers_valid(agent, agent->quantizers) ? 0 : -EINVAL;
+	return step_agent_check(agent, &where);
+}
+
+void step_set_hyperparameters(struct step_agent *agent, const struct step_hyperparameters *hyper)
+{
+	agent->config.hyper = *hyper;
 }
 
 void step_set_mode(struct step_agent *agent, const struct step_mode *mode)

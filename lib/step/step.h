@@ -139,10 +139,22 @@ struct pe_pool;
  */
 int step_agent_create(const struct step_config *config, void *arena, const struct pe_engine *engine, struct pe_pool *pool,
 		      struct step_agent **agent);
+/*
+ * The same on an arena that already holds a state: nothing in it is changed, and nothing in it is checked. step_agent_reload() has to come
+ * before the first command.
+ */
+int step_agent_attach(const struct step_config *config, void *arena, const struct pe_engine *engine, struct pe_pool *pool,
+		      struct step_agent **agent);
 void step_agent_destroy(struct step_agent *agent);
 
 /* To be called after the arena was written from outside (a restored checkpoint). 0, or -EINVAL if a table in it is out of range. */
 int step_agent_reload(struct step_agent *agent);
+
+/* What step_agent_reload() checks. 0, or -EINVAL with the offset in the arena of the first element that is out of range in *where. */
+int step_agent_check(const struct step_agent *agent, size_t *where);
+
+/* Other hyperparameters from the next command on; they were checked (step_config_check()). */
+void step_set_hyperparameters(struct step_agent *agent, const struct step_hyperparameters *hyper);
 
 void step_set_mode(struct step_agent *agent, const struct step_mode *mode);
 
