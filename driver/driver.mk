@@ -34,6 +34,6 @@ unload:
 modules_install: driver
 	$(KMAKE) INSTALL_MOD_PATH=$(DESTDIR) modules_install
 	$(INSTALL) -d $(DESTDIR)/usr/lib/udev/rules.d
-	$(INSTALL) -m 644 driver/99-fixar.rules $(DESTDIR)/usr/lib/udev/rules.d/
+	$(INSTALL) -m 644 driver/71-fixar.rules $(DESTDIR)/usr/lib/udev/rules.d/
 
 .PHONY: driver load unload modules_install

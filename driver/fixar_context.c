@@ -76,6 +76,11 @@ static void fixar_context_release_work(struct work_struct *work)
 		atomic64_sub(ctx->bytes, &ctx->client->arena_bytes);
 		fixar_arena_free(ctx);
 	}
+	if (ctx->dead) {
+		atomic_dec(&fdev->dying);
+		atomic_inc(&fdev->freed);
+		wake_up_all(&fdev->context_freed);
+	}
 	fixar_client_put(ctx->client);
 	kfree(ctx);
 	drm_dev_put(&fdev->drm);
@@ -153,7 +158,7 @@ static int fixar_context_zero(struct fixar_context *ctx)
 	struct fixar_job *job;
 	int ret;
 
-	job = fixar_job_create(ctx, &ctx->fdev->channels[0].engine, 1);
+	job = fixar_job_create(ctx, fixar_copy_least_loaded(ctx->fdev, DRM_FIXAR_QUEUE_H2C), 1);
 	if (IS_ERR(job))
 		return PTR_ERR(job);
 	job->pieces[0].bytes = ctx->bytes;
@@ -191,6 +196,7 @@ static void fixar_context_destroy(struct fixar_context *ctx)
 	list_del_init(&ctx->link);
 	spin_unlock(&fdev->context_lock);
 
+	atomic_inc(&fdev->dying);
 	spin_lock(&ctx->lock);
 	WRITE_ONCE(ctx->dead, true);
 	spin_unlock(&ctx->lock);
@@ -279,20 +285,15 @@ void fixar_contexts_cancel(struct fixar_device *fdev)
 
 /* ---- Ioctls ---- */
 
-int fixar_ctx_create_ioctl(struct drm_device *drm, void *data, struct drm_file *file)
+static int fixar_ctx_create(struct drm_device *drm, struct drm_fixar_ctx_create *args,
+			    struct fixar_file *ff)
 {
-	struct drm_fixar_ctx_create *args = data;
-	struct fixar_file *ff = file->driver_priv;
+	const u64 bytes = ALIGN(args->size, FIXAR_ARENA_GRANULE);
 	struct fixar_device *fdev = ff->fdev;
 	struct fixar_context *ctx;
-	u64 bytes;
 	u32 handle;
 	int idx;
 	int ret;
-
-	if (args->flags || !args->size || args->size > fdev->info.memory_bytes)
-		return -EINVAL;
-	bytes = ALIGN(args->size, FIXAR_ARENA_GRANULE);
 
 	if (!drm_dev_enter(drm, &idx))
 		return -ENODEV;
@@ -348,6 +349,35 @@ out:
 	mutex_unlock(&ff->lock);
 	drm_dev_exit(idx);
 	return ret;
+}
+
+/*
+ * A context that was destroyed keeps its arena until its last job has ended. Who creates one right
+ * after it is not told that there is no room, but waits.
+ */
+int fixar_ctx_create_ioctl(struct drm_device *drm, void *data, struct drm_file *file)
+{
+	struct drm_fixar_ctx_create *args = data;
+	struct fixar_file *ff = file->driver_priv;
+	struct fixar_device *fdev = ff->fdev;
+	int dying, freed;
+	int ret;
+
+	if (args->flags || !args->size || args->size > fdev->info.memory_bytes)
+		return -EINVAL;
+	for (;;) {
+		/* Asked before the attempt: what is freed after it is not missed. */
+		freed = atomic_read(&fdev->freed);
+		dying = atomic_read(&fdev->dying);
+		ret = fixar_ctx_create(drm, args, ff);
+		if ((ret != -ENOSPC && ret != -EBUSY) || !dying ||
+		    READ_ONCE(ff->context_count) == FIXAR_MAX_CONTEXTS)
+			return ret;
+		/* Not inside drm_dev_enter(): removal would wait for this. It ends all jobs. */
+		if (wait_event_interruptible(fdev->context_freed,
+					     atomic_read(&fdev->freed) != freed))
+			return -EINTR;
+	}
 }
 
 int fixar_ctx_destroy_ioctl(struct drm_device *drm, void *data, struct drm_file *file)

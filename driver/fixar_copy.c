@@ -19,8 +19,11 @@
 
 #define FIXAR_RUN_BYTES (FIXAR_RUN_DESCRIPTORS * sizeof(struct fixar_xdma_descriptor))
 
-/* An engine that has stopped may show BUSY for a moment: read again before believing it. */
-#define FIXAR_BUSY_READS 8
+/*
+ * An engine that has stopped may show BUSY for a moment. The interrupt reads again so often; then
+ * the refill work waits, which may sleep.
+ */
+#define FIXAR_BUSY_READS 1
 
 /* ---- Descriptors ---- */
 
@@ -172,6 +175,7 @@ static struct fixar_job *fixar_copy_take(struct fixar_channel *channel)
 
 	channel->job = NULL;
 	channel->running = -1;
+	channel->draining = false;
 	for (i = 0; i < FIXAR_RUNS; i++)
 		channel->runs[i].filled = false;
 	return job;
@@ -234,6 +238,8 @@ static void fixar_copy_pump(struct fixar_channel *channel)
 	}
 }
 
+static void fixar_copy_drain(struct fixar_channel *channel);
+
 static void fixar_copy_refill(struct work_struct *work)
 {
 	struct fixar_channel *channel = container_of(work, struct fixar_channel, refill);
@@ -243,6 +249,7 @@ static void fixar_copy_refill(struct work_struct *work)
 	if (!drm_dev_enter(&channel->engine.fdev->drm, &idx))
 		return;
 	cookie = dma_fence_begin_signalling();
+	fixar_copy_drain(channel);
 	mutex_lock(&channel->fill);
 	fixar_copy_pump(channel);
 	mutex_unlock(&channel->fill);
@@ -300,10 +307,26 @@ const struct drm_sched_backend_ops fixar_copy_sched_ops = {
 enum fixar_copy_found {
 	FIXAR_COPY_NOTHING,
 	FIXAR_COPY_MORE, /* a run has ended, and there is more to fill */
+	FIXAR_COPY_DRAIN, /* a run has ended, but the channel still shows BUSY */
 	FIXAR_COPY_DONE, /* the job has ended */
 	FIXAR_COPY_FAULT,
 	FIXAR_COPY_GONE,
 };
+
+/* With the lock held: the run on the hardware has ended, and the channel is idle. */
+static enum fixar_copy_found fixar_copy_ended(struct fixar_channel *channel)
+{
+	int other = 1 - channel->running;
+
+	channel->running = -1;
+	channel->draining = false;
+	channel->strikes = 0;
+	if (channel->runs[other].filled) {
+		fixar_copy_start(channel, other);
+		return channel->exhausted ? FIXAR_COPY_NOTHING : FIXAR_COPY_MORE;
+	}
+	return channel->exhausted ? FIXAR_COPY_DONE : FIXAR_COPY_MORE;
+}
 
 /*
  * With the lock held: what has happened to the run on the hardware? Errors first, then the count.
@@ -318,7 +341,7 @@ static enum fixar_copy_found fixar_copy_look(struct fixar_channel *channel, u32 
 		return FIXAR_COPY_GONE;
 	if (status & FIXAR_XDMA_STATUS_ERRORS)
 		goto fault;
-	if (!(status & FIXAR_XDMA_STATUS_DESC_STOPPED))
+	if (!(status & FIXAR_XDMA_STATUS_DESC_STOPPED) || channel->draining)
 		return FIXAR_COPY_NOTHING;
 
 	completed = fixar_xdma_completed(channel);
@@ -327,20 +350,15 @@ static enum fixar_copy_found fixar_copy_look(struct fixar_channel *channel, u32 
 	if (completed != run->count)
 		goto fault;
 	for (i = 0; status & FIXAR_XDMA_STATUS_BUSY; i++) {
-		if (i == FIXAR_BUSY_READS)
-			goto fault;
+		if (i == FIXAR_BUSY_READS) {
+			channel->draining = true;
+			return FIXAR_COPY_DRAIN;
+		}
 		status = fixar_xdma_status(channel);
 		if (fixar_all_ones(status))
 			return FIXAR_COPY_GONE;
 	}
-
-	channel->running = -1;
-	channel->strikes = 0;
-	if (channel->runs[1 - (run - channel->runs)].filled) {
-		fixar_copy_start(channel, 1 - (run - channel->runs));
-		return channel->exhausted ? FIXAR_COPY_NOTHING : FIXAR_COPY_MORE;
-	}
-	return channel->exhausted ? FIXAR_COPY_DONE : FIXAR_COPY_MORE;
+	return fixar_copy_ended(channel);
 
 fault:
 	/*
@@ -362,6 +380,7 @@ static void fixar_copy_act(struct fixar_channel *channel, enum fixar_copy_found 
 	case FIXAR_COPY_NOTHING:
 		break;
 	case FIXAR_COPY_MORE:
+	case FIXAR_COPY_DRAIN:
 		queue_work(fdev->fill_wq, &channel->refill);
 		break;
 	case FIXAR_COPY_DONE:
@@ -374,6 +393,39 @@ static void fixar_copy_act(struct fixar_channel *channel, enum fixar_copy_found 
 		fixar_event(fdev, FIXAR_EVENT_GONE);
 		break;
 	}
+}
+
+/*
+ * In the refill work: wait until a channel whose run has ended is idle, and go on as the interrupt
+ * would have. If it stays busy, recovery stops it.
+ */
+static void fixar_copy_drain(struct fixar_channel *channel)
+{
+	enum fixar_copy_found found = FIXAR_COPY_NOTHING;
+	struct fixar_job *done = NULL;
+	unsigned long irq;
+	int ret;
+
+	if (!READ_ONCE(channel->draining))
+		return;
+	ret = fixar_xdma_wait_idle(channel);
+	spin_lock_irqsave(&channel->lock, irq);
+	if (channel->draining && channel->running >= 0 && !channel->stopped) {
+		if (!ret) {
+			found = fixar_copy_ended(channel);
+		} else if (ret == -ENODEV) {
+			found = FIXAR_COPY_GONE;
+		} else {
+			channel->fault = FIXAR_XDMA_STATUS_BUSY;
+			channel->stopped = true;
+			found = FIXAR_COPY_FAULT;
+		}
+	}
+	if (found == FIXAR_COPY_DONE)
+		done = fixar_copy_take(channel);
+	spin_unlock_irqrestore(&channel->lock, irq);
+
+	fixar_copy_act(channel, found, done);
 }
 
 /**
@@ -527,6 +579,7 @@ void fixar_copy_restart(struct fixar_channel *channel)
 		for (i = 0; i < FIXAR_RUNS; i++)
 			channel->runs[i].filled = false;
 		channel->running = -1;
+		channel->draining = false;
 		channel->exhausted = false;
 	}
 	channel->next = 0;
@@ -610,6 +663,24 @@ bool fixar_copy_recover(struct fixar_channel *channel)
 	}
 	fixar_copy_restart(channel);
 	return true;
+}
+
+/* The channel of a direction with the fewest unfinished jobs. */
+struct fixar_engine *fixar_copy_least_loaded(struct fixar_device *fdev, u32 queue)
+{
+	bool to_card = queue == DRM_FIXAR_QUEUE_H2C;
+	u32 first = to_card ? 0 : fdev->info.h2c_channels;
+	u32 count = to_card ? fdev->info.h2c_channels : fdev->info.c2h_channels;
+	struct fixar_engine *best = &fdev->channels[first].engine;
+	struct fixar_engine *engine;
+	u32 i;
+
+	for (i = 1; i < count; i++) {
+		engine = &fdev->channels[first + i].engine;
+		if (atomic_read(&engine->load) < atomic_read(&best->load))
+			best = engine;
+	}
+	return best;
 }
 
 /* ---- Memory ---- */

@@ -349,6 +349,7 @@ int fixar_device_init(struct fixar_device *fdev)
 	INIT_LIST_HEAD(&fdev->contexts);
 	INIT_LIST_HEAD(&fdev->bos);
 	init_waitqueue_head(&fdev->jobs_idle);
+	init_waitqueue_head(&fdev->context_freed);
 	fdev->state = FIXAR_PROBING;
 	fdev->default_mode = fixar_mode_initial;
 

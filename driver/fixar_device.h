@@ -197,6 +197,7 @@ struct fixar_channel {
 	int running;	/* index of the run on the hardware, or -1 */
 	int next;	/* the run to fill next: runs start in the order in which they are filled */
 	bool exhausted; /* nothing is left to fill */
+	bool draining;	/* the run has ended, but the channel still shows BUSY */
 	bool stopped;	/* start nothing: recovery or removal is at work */
 	u32 fault;	/* status that asked for recovery */
 	u32 serial;	/* counts starts, for the watchdog */
@@ -354,6 +355,9 @@ struct fixar_device {
 	spinlock_t context_lock; /* contexts */
 	struct list_head contexts;
 	atomic64_t context_ids;
+	atomic_t dying;	/* contexts without a handle that still have their arena */
+	atomic_t freed; /* counts those that had */
+	wait_queue_head_t context_freed;
 
 	struct mutex bo_lock; /* bos */
 	struct list_head bos;
@@ -378,6 +382,7 @@ struct fixar_device {
 	atomic_t device_resets;
 	atomic_t lost_interrupts;
 	atomic_t spurious_interrupts;
+	atomic_t irq_left; /* of a single vector: channels, and the core, for the thread */
 
 	atomic_t jobs; /* jobs not freed, and job fences not signalled */
 	wait_queue_head_t jobs_idle;
@@ -456,6 +461,7 @@ u32 fixar_xdma_completed(struct fixar_channel *channel);
 /* fixar_copy.c */
 extern const struct drm_sched_backend_ops fixar_copy_sched_ops;
 int fixar_copy_init(struct fixar_device *fdev);
+struct fixar_engine *fixar_copy_least_loaded(struct fixar_device *fdev, u32 queue);
 void fixar_copy_interrupt(struct fixar_channel *channel);
 void fixar_copy_stop(struct fixar_channel *channel);
 void fixar_copy_restart(struct fixar_channel *channel);

@@ -2,8 +2,8 @@
 /*
  * Interrupts: a vector for each channel and one for the core, or one for all.
  *
- * Handlers run in hard interrupt context, allocate nothing and read at most three registers, five
- * with a single vector. drm_dev_enter() is not needed in them: vectors are freed before registers
+ * Handlers run in hard interrupt context, allocate nothing and read at most four registers, six
+ * with a single vector: what else a single vector has to say is its thread's. drm_dev_enter() is not needed in them: vectors are freed before registers
  * are unmapped (devm, in reverse order).
  */
 #include <linux/interrupt.h>
@@ -23,29 +23,55 @@ static irqreturn_t fixar_irq_core(int irq, void *data)
 	return IRQ_HANDLED;
 }
 
+/* In a mask of sources: the core. Channels have their bit in the interrupt block. */
+#define FIXAR_IRQ_CORE BIT(31)
+
+/* Return: the mask without the source that was served. */
+static u32 fixar_irq_serve(struct fixar_device *fdev, u32 sources)
+{
+	u32 i;
+
+	/* The core first: others wait for its next command. */
+	if (sources & FIXAR_IRQ_CORE) {
+		fixar_core_interrupt(fdev);
+		return sources & ~FIXAR_IRQ_CORE;
+	}
+	i = __ffs(sources);
+	fixar_copy_interrupt(&fdev->channels[i]);
+	return sources & ~BIT(i);
+}
+
+static irqreturn_t fixar_irq_single_thread(int irq, void *data)
+{
+	struct fixar_device *fdev = data;
+	u32 sources = atomic_xchg(&fdev->irq_left, 0);
+
+	while (sources)
+		sources = fixar_irq_serve(fdev, sources);
+	return IRQ_HANDLED;
+}
+
 static irqreturn_t fixar_irq_single(int irq, void *data)
 {
 	struct fixar_device *fdev = data;
 	u32 channels = readl(fdev->xdma + FIXAR_XDMA_IRQ + FIXAR_XDMA_IRQ_CHANNEL_REQUEST);
 	u32 users = readl(fdev->xdma + FIXAR_XDMA_IRQ + FIXAR_XDMA_IRQ_USER_REQUEST);
-	irqreturn_t ret = IRQ_NONE;
-	u32 i;
+	u32 sources;
 
 	if (fixar_all_ones(channels) || fixar_all_ones(users)) {
 		fixar_event(fdev, FIXAR_EVENT_GONE);
 		return IRQ_HANDLED;
 	}
-	for (i = 0; i < fdev->channel_count; i++) {
-		if (channels & BIT(i)) {
-			fixar_copy_interrupt(&fdev->channels[i]);
-			ret = IRQ_HANDLED;
-		}
-	}
-	if (users & BIT(fdev->user_irq)) {
-		fixar_core_interrupt(fdev);
-		ret = IRQ_HANDLED;
-	}
-	return ret;
+	sources = channels & GENMASK(fdev->channel_count - 1, 0);
+	if (users & BIT(fdev->user_irq))
+		sources |= FIXAR_IRQ_CORE;
+	if (!sources)
+		return IRQ_NONE;
+	sources = fixar_irq_serve(fdev, sources);
+	if (!sources)
+		return IRQ_HANDLED;
+	atomic_or(sources, &fdev->irq_left);
+	return IRQ_WAKE_THREAD;
 }
 
 /* Sources off, read back: nothing new comes, but a message may be on its way. */
@@ -109,8 +135,8 @@ int fixar_irq_init(struct fixar_device *fdev)
 	fdev->info.irq_mode = pdev->msix_enabled ? DRM_FIXAR_IRQ_MSIX : DRM_FIXAR_IRQ_MSI;
 
 	if (ret == 1) {
-		ret = devm_request_irq(dev, pci_irq_vector(pdev, 0), fixar_irq_single, 0,
-				       FIXAR_NAME, fdev);
+		ret = devm_request_threaded_irq(dev, pci_irq_vector(pdev, 0), fixar_irq_single,
+						fixar_irq_single_thread, 0, FIXAR_NAME, fdev);
 		if (ret)
 			return dev_err_probe(dev, ret, "interrupt\n");
 		return 0;

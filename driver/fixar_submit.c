@@ -97,8 +97,8 @@ static struct fixar_engine *fixar_submit_engine(struct fixar_submission *sub,
 {
 	struct fixar_device *fdev = sub->ff->fdev;
 	bool named = args->flags & DRM_FIXAR_JOB_CHANNEL;
-	struct fixar_engine *engine, *best;
-	u32 first, count, i;
+	struct fixar_engine *engine;
+	u32 first, count;
 
 	if (!named && args->channel)
 		return ERR_PTR(-EINVAL);
@@ -124,16 +124,8 @@ static struct fixar_engine *fixar_submit_engine(struct fixar_submission *sub,
 	 * Behind the job before, if that is not finished: no fence is needed then for their order.
 	 * Else the least loaded.
 	 */
-	best = fixar_submit_busy(sub, ctx, args->queue);
-	if (best)
-		return best;
-	best = &fdev->channels[first].engine;
-	for (i = 1; i < count; i++) {
-		engine = &fdev->channels[first + i].engine;
-		if (atomic_read(&engine->load) < atomic_read(&best->load))
-			best = engine;
-	}
-	return best;
+	engine = fixar_submit_busy(sub, ctx, args->queue);
+	return engine ? engine : fixar_copy_least_loaded(fdev, args->queue);
 }
 
 /* ---- Copies and operations ---- */

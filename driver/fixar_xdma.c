@@ -123,7 +123,8 @@ static int fixar_xdma_setup(struct fixar_device *fdev, struct fixar_channel *cha
 	}
 
 	fixar_xdma_status_clear(channel);
-	writel(fixar_xdma_enables(channel), channel->regs + FIXAR_XDMA_CHANNEL_INT_ENABLE);
+	writel(fixar_xdma_enables(channel) & ~FIXAR_XDMA_STATUS_DESC_COMPLETED,
+	       channel->regs + FIXAR_XDMA_CHANNEL_INT_ENABLE);
 	return 0;
 }
 

@@ -97,9 +97,13 @@
 #define FIXAR_XDMA_STATUS_DESC_POISONED		0x00400000u
 #define FIXAR_XDMA_STATUS_DESC_UNEXPECTED	0x00800000u
 
-/* What the driver enables: everything that the direction has. Control is this and RUN; CHANNEL_INT_ENABLE is this. */
-#define FIXAR_XDMA_ENABLE_H2C			0x00fffe7eu
-#define FIXAR_XDMA_ENABLE_C2H			0x00f83e7eu
+/*
+ * What the driver enables in control, beside RUN: everything that the direction has but IDLE_STOPPED, because the driver
+ * clears RUN before each start, and that is no event. CHANNEL_INT_ENABLE is this without DESC_COMPLETED: the end of a
+ * run, or an error, is one interrupt.
+ */
+#define FIXAR_XDMA_ENABLE_H2C			0x00fffe3eu
+#define FIXAR_XDMA_ENABLE_C2H			0x00f83e3eu
 
 #define FIXAR_XDMA_ALIGNMENTS_ADDRESS		0x00ff0000u	/* bytes; 0 means 1 */
 #define FIXAR_XDMA_ALIGNMENTS_LENGTH		0x0000ff00u	/* bytes; 0 means 1 */

@@ -50,8 +50,11 @@ extern "C" {
  * - Pointers are user addresses in a __u64. -EFAULT: not readable or not writable.
  * - Handles are per open file. -ENOENT: there is no such buffer, context or synchronization object
  *   in this file.
- * - Every ioctl: -ENODEV once the card is gone, -EINVAL as above, -ENOMEM. Beyond these each ioctl
- *   lists its own.
+ * - Each ioctl lists its errors. All of them: -ENODEV once the card is gone (what a file has ends
+ *   with the file then); -EINVAL as above, and for a number that is no ioctl; -EFAULT: the argument
+ *   itself cannot be read or written.
+ * - -EINTR: a signal came before anything was done. The call can be repeated; libdrm's drmIoctl()
+ *   does so.
  * - No ioctl returns -EAGAIN, because libdrm repeats a call on it for ever.
  */
 
@@ -145,7 +148,7 @@ enum drm_fixar_query_type {
  * Needs no privilege beyond the open node. Works in every state of the card but "gone". While the
  * card is being recovered, register contents (counters, mode) are those that were read last.
  *
- * Errors: -EINVAL: unknown @type or @index.
+ * Errors: -EINVAL: unknown @type or @index; @data not aligned. -EFAULT: @data. -ENODEV.
  */
 struct drm_fixar_query {
 	/** @type: Input: DRM_FIXAR_QUERY_*. */
@@ -378,8 +381,9 @@ struct drm_fixar_query_counters {
  * are gone and all jobs with it are finished. Between a job and the CPU stands BO_PREP or BO_FINI,
  * on machines with coherent DMA too (bounce buffers).
  *
- * Errors: -EINVAL: @size 0 or beyond what the machine can address. -ENOSPC: no room for an mmap
- * offset.
+ * Errors: -EINVAL: @size 0 or beyond what the machine can address; an unknown flag. -ENOMEM.
+ * -ENOSPC: no room for an mmap offset, or for a handle. -ENODEV. Memory itself is taken when it is
+ * first used: mmap() and SUBMIT say -ENOMEM, an access through the mapping SIGBUS, if there is none.
  */
 struct drm_fixar_bo_create {
 	/** @size: Input: bytes. Output: rounded up to whole pages. */
@@ -406,8 +410,9 @@ struct drm_fixar_bo_create {
  * CPU see what the card wrote. A failed job counts as finished: CTX_QUERY says so. For an imported
  * buffer it waits only; its exporter's DMA_BUF_IOCTL_SYNC does the rest.
  *
- * Errors: -EINVAL: no flag. -EBUSY: busy and @timeout_ns not after now. -ETIMEDOUT. -ERESTARTSYS
- * (the call is repeated, or -EINTR): a signal.
+ * Errors: -EINVAL: no flag, or an unknown one. -ENOENT: @handle. -EBUSY: busy and @timeout_ns not
+ * after now. -ETIMEDOUT. -EINTR: a signal, where the kernel does not repeat the call by itself.
+ * -ENODEV.
  */
 struct drm_fixar_bo_prep {
 	/** @handle: Input: GEM handle. */
@@ -425,6 +430,8 @@ struct drm_fixar_bo_prep {
  *
  * Makes the card see what the CPU wrote. To be called before the SUBMIT of a job that uses the
  * buffer. Never waits.
+ *
+ * Errors: -EINVAL: no flag, or an unknown one. -ENOENT: @handle. -ENODEV.
  */
 struct drm_fixar_bo_fini {
 	/** @handle: Input: GEM handle. */
@@ -450,9 +457,12 @@ struct drm_fixar_bo_fini {
  * The context's mode is the device's default for new contexts (root sets it in sysfs; initially
  * struct drm_fixar_mode's documented defaults).
  *
- * Errors: -EINVAL: @size 0 or above the card's memory. -ENOSPC: no such contiguous piece is free,
- * or the file has max_contexts. -EBUSY: the card lacks DRM_FIXAR_CAP_WINDOWS and another context
- * exists.
+ * If there is no room, but contexts were destroyed whose last job still runs, the call waits for
+ * their memory.
+ *
+ * Errors: -EINVAL: @size 0 or above the card's memory; an unknown flag. -ENOSPC: no such contiguous
+ * piece is free, or the file has max_contexts. -EBUSY: the card lacks DRM_FIXAR_CAP_WINDOWS and
+ * another context exists. -EINTR. -ENOMEM. -ENODEV.
  */
 struct drm_fixar_ctx_create {
 	/** @size: Input: bytes of the arena. Output: rounded up to arena_granule. */
@@ -471,6 +481,8 @@ struct drm_fixar_ctx_create {
  * Returns at once. Jobs that have not started end with -ECANCELED; one that runs is finished. The
  * arena is zeroed before its memory goes to another context. Closing the file destroys its
  * contexts.
+ *
+ * Errors: -EINVAL: @pad. -ENOENT: @handle. -ENODEV.
  */
 struct drm_fixar_ctx_destroy {
 	/** @handle: Input: context. */
@@ -571,7 +583,7 @@ struct drm_fixar_mode {
  * its context had when it was submitted. The card is not touched: the driver writes the registers
  * when the context's job runs. GET_MODE returns what SET_MODE set.
  *
- * Errors: -EINVAL: a field out of range.
+ * Errors: -EINVAL: a field out of range, @pad. -ENOENT: @handle. -ENODEV.
  */
 struct drm_fixar_ctx_mode {
 	/** @handle: Input: context. */
@@ -637,6 +649,8 @@ enum drm_fixar_fault {
  *
  * To be called after a wait: a wait on the fence of a failed job returns success. The first fault
  * stays. Jobs of a context are counted from 1 in the order of their submission, over all queues.
+ *
+ * Errors: -EINVAL: @pad, @pad2. -ENOENT: @handle. -ENODEV.
  */
 struct drm_fixar_ctx_query {
 	/** @handle: Input: context. */
@@ -843,9 +857,11 @@ struct drm_fixar_job {
  *
  * Errors: -EINVAL: no job, more than max_jobs; @queue, @channel, @depends or an operation wrong; an
  * in-fence without a fence. -E2BIG: an array of operations or fences is too long, or an unknown
- * tail of an element is not 0. -ERANGE: an offset or size beyond buffer or arena. -EIO: a context
- * is faulted. -ESTALE: a context is lost. -EBUSY: a context would have more than max_pending
- * unfinished jobs. -EOPNOTSUPP: the card lacks the operation.
+ * tail of an element is not 0. -EFAULT: an array. -ENOENT: a context, a buffer or a synchronization
+ * object. -ERANGE: an offset or size beyond buffer or arena. -EIO: a context is faulted. -ESTALE: a
+ * context is lost. -EBUSY: a context would have more than max_pending unfinished jobs. -EOPNOTSUPP:
+ * the card lacks the operation. -EINTR: nothing was queued. -ENOMEM: also where a buffer cannot be
+ * mapped for the card. -ENODEV.
  */
 struct drm_fixar_submit {
 	/** @jobs: Input: struct drm_fixar_job; 1 to max_jobs. */
