@@ -20,11 +20,13 @@ O       ?= build
 # WERROR=-Werror makes warnings errors, as `make check` does. Not the default: compilers to come know other warnings.
 WERROR  ?=
 
+# The ioctl header includes libdrm's drm.h.
+DRM      := $(or $(shell pkg-config --cflags libdrm 2>/dev/null),-I/usr/include/libdrm)
 WARNINGS := -Wall -Wextra -Wconversion -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith -Wvla
 # Floating point at the edges is never contracted, so that Pendulum gives the same bits everywhere.
-BASE     := -std=gnu11 -D_GNU_SOURCE -Iinclude -Ilib $(WARNINGS) $(WERROR) -ffp-contract=off -pthread -MMD -MP
-LDLIBS_LIB  := -ljansson -ldl -lm -pthread
-LDLIBS_TOOL := -ljansson -lgsl -lgslcblas -lm -pthread
+BASE     := -std=gnu11 -D_GNU_SOURCE -Iinclude -Iinclude/uapi -Ilib $(DRM) $(WARNINGS) $(WERROR) -ffp-contract=off -pthread -MMD -MP
+LDLIBS_LIB  := -ljansson -ldrm -lpci -ldl -lm -pthread
+LDLIBS_TOOL := -ljansson -ldrm -lpci -lgsl -lgslcblas -lm -pthread
 
 ARCH := $(shell $(CC) -dumpmachine 2>/dev/null | cut -d- -f1)
 

@@ -10,9 +10,6 @@ endif
 
 tests: $(TESTS)
 
-# The ioctl header includes libdrm's drm.h.
-$(O)/selftests/layout_test: EXTRA := $(shell pkg-config --cflags libdrm 2>/dev/null)
-
 $(O)/selftests/%_test: selftests/lib/%_test.c $(O)/libfixar.a $(O)/flags
 	@mkdir -p $(@D)
 	$(CC) $(BASE) $(CFLAGS) -MF $@.d -MT $@ -o $@ $< $(EXTRA) $(O)/libfixar.a $(LDFLAGS) $(LDLIBS_LIB)

@@ -77,13 +77,20 @@ struct fixar_device_options {
 	}
 
 /*
- * Opens a device: "auto" (a card if there is one that fits, else the CPU; logs which and why) or "cpu". Options may be
- * NULL. -ENODEV: no such device; -EINVAL: unknown engine; -ENOTSUP: the processor lacks the engine, or the device the
- * precision. Close it after the last agent on it was destroyed.
+ * Opens a device: "auto" (the first card that can be used, else the CPU; logs which and why), "cpu", or a card by its node
+ * ("/dev/accel/accel0") or PCI address ("0000:01:00.0"). A card that is named is never replaced by the CPU. Options may be
+ * NULL. What is wrong goes to the log. -ENODEV: no such device, or no card, or no driver for it; -EACCES: no permission
+ * for the node; -EPROTONOSUPPORT: driver or card of a version that this library does not know; -EINVAL: unknown name or
+ * engine, or an engine for a card; -ENOTSUP: the processor lacks the engine, or the device the precision. Close it after
+ * the last agent on it was destroyed.
+ *
+ * On a card, functions that let an agent compute return, beyond what is said of them, -EIO: the agent is lost to an error
+ * of the card (the log says which); -ESTALE: the card's memory lost its contents, and a new agent from the last
+ * checkpoint goes on to the same bits; -ENODEV: the card is gone; -ENOSPC (creation): the card cannot hold the agent.
  */
 int fixar_device_open(const char *name, const struct fixar_device_options *options, struct fixar_device **device);
 void fixar_device_close(struct fixar_device *device);
-/* "CPU, avx2, 2 threads"; valid while the device is open. */
+/* "CPU, avx2, 2 threads", "card /dev/accel/accel0 at 0000:01:00.0, ..."; valid while the device is open. */
 const char *fixar_device_description(const struct fixar_device *device);
 /* Whether this processor can run a named engine; the names in order of preference are "avx512", "avx2", "neon", "scalar". */
 int fixar_engine_available(const char *engine);

@@ -45,9 +45,6 @@ int device_open(const struct device_choice *choice, enum fixar_precision precisi
 	error = fixar_device_open(name, &options, device);
 	if (!error)
 		return CLI_OK;
-	if (error == -ENOTSUP && choice->engine)
-		cli_error("this processor cannot run the engine %s", choice->engine);
-	else
-		cli_error("device \"%s\" cannot be opened: %s", name, cli_reason(error));
-	return CLI_FAILED;
+	/* The library's log has said why. */
+	return error == -EINVAL ? CLI_USAGE : CLI_FAILED;
 }

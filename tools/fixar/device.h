@@ -18,12 +18,18 @@ enum {
 };
 
 #define DEVICE_OPTIONS                                                                                                \
-	{ "device", DEVICE_KEY_DEVICE, "auto|cpu", 0, "Where to compute; default auto", 3 },                          \
+	{ "device",                                                                                                   \
+	  DEVICE_KEY_DEVICE,                                                                                          \
+	  "WHERE",                                                                                                    \
+	  0,                                                                                                          \
+	  "Where to compute: auto (a card if there is one, else the CPU), cpu, a node like /dev/accel/accel0 or a "   \
+	  "PCI address; default auto",                                                                                \
+	  3 },                                                                                                        \
 		{ "engine",                                                                                           \
 		  DEVICE_KEY_ENGINE,                                                                                  \
 		  "NAME",                                                                                             \
 		  0,                                                                                                  \
-		  "CPU kernels: auto, scalar, avx2, avx512 or neon; the bits are the same",                                   \
+		  "CPU kernels: auto, scalar, avx2, avx512 or neon; the bits are the same",                           \
 		  3 },                                                                                                \
 	{                                                                                                             \
 		"threads", DEVICE_KEY_THREADS, "N", 0, "Threads; default one per processor; the bits are the same", 3 \
