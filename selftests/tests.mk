@@ -3,12 +3,17 @@
 
 # A test is one file that links with the static library, whose inner functions it may call. Those that need more have rules of
 # their own (lib/env/plugins.mk); a flag for one test is set so:  $(O)/selftests/NAME_test: EXTRA := -Wl,--wrap=write
+, := ,
 TESTS := $(patsubst selftests/lib/%.c,$(O)/selftests/%,$(wildcard selftests/lib/*_test.c))
 ifneq ($(MUJOCO),yes)
 TESTS := $(filter-out %/env_mujoco_test,$(TESTS))
 endif
 
 tests: $(TESTS)
+
+# In place of libdrm's functions: selftests/lib/card_fake.h.
+$(O)/selftests/card_test: EXTRA := $(addprefix -Wl$(,)--wrap=,drmIoctl drmGetVersion drmFreeVersion drmSyncobjCreate \
+	drmSyncobjDestroy drmSyncobjWait drmCloseBufferHandle)
 
 $(O)/selftests/%_test: selftests/lib/%_test.c $(O)/libfixar.a $(O)/flags
 	@mkdir -p $(@D)
