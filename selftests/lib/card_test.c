@@ -395,6 +395,58 @@ static void test_bad_state(void)
 	fixar_device_close(device);
 }
 
+/* A batch smaller than the agent's, with ends of episodes in it: every array of it arrives where the core looks. */
+static void test_batch(void)
+{
+	static const int32_t observation[9] = { 1 << 18, -70000, 3, 4, 500000, -6, 70, 8, 9 };
+	static const int32_t next[9] = { -1 << 18, 70001, 13, 14, 50000, -16, 170, 18, 19 };
+	static const int32_t action[3] = { 1000, -2000, 3000 }, reward[3] = { -100000, 200000, 300000 };
+	static const uint8_t terminal[3] = { 0, 1, 0 };
+	const struct step_batch batch = { 3, observation, action, reward, next, terminal };
+	struct step_config config = {
+		.observation_dim = 3,
+		.action_dim = 1,
+		.hidden_count = 1,
+		.hidden = { 8 },
+		.batch_max = 4,
+		.seed = 1,
+		.hyper = { 0x7eb851ec, 10737418, 0x73333333, 4294967, { 1u << 30, 1u << 30 }, { 40, 40 }, { 2, 0 } },
+	};
+	struct device_statistics statistics[2];
+	struct fixar_device *device[2] = { NULL, NULL };
+	struct device_agent *agent[2] = { NULL, NULL };
+	struct step_range ranges[2][2 * 2 * STEP_CLASSES];
+	const struct step_tensor *tensors;
+	unsigned char *state[2];
+	size_t count, bytes;
+	int ok = 1;
+
+	new_node();
+	open_device("cpu", "scalar", FIXAR_FIXED32, &device[1]);
+	open_device(node, NULL, FIXAR_FIXED32, &device[0]);
+	for (int i = 0; i < 2; i++) {
+		if (device[i]->ops->agent_create(device[i], &config, &agent[i])) {
+			ktap_ok(0, "an agent");
+			return;
+		}
+		agent[i]->ops->state_layout(agent[i], &tensors, &count, &bytes);
+		state[i] = calloc(1, bytes);
+		ok &= !agent[i]->ops->set_mode(agent[i], &(struct step_mode){ .observe = 1 });
+		for (int step = 0; step < 3; step++)
+			ok &= !agent[i]->ops->train(agent[i], &batch, &statistics[i]);
+		ok &= !agent[i]->ops->read_ranges(agent[i], ranges[i]);
+		ok &= !agent[i]->ops->state_read(agent[i], state[i]);
+		agent[i]->ops->agent_destroy(agent[i]);
+		fixar_device_close(device[i]);
+	}
+	ktap_ok(ok && !memcmp(state[0], state[1], bytes), "a batch with ends of episodes: the state is the CPU's");
+	ktap_ok(!memcmp(&statistics[0], &statistics[1], sizeof(statistics[0])), "its statistics are, too");
+	ktap_ok(!memcmp(ranges[0], ranges[1], sizeof(ranges[0])) && ranges[0][0].minimum < ranges[0][0].maximum,
+		"and the ranges");
+	free(state[0]);
+	free(state[1]);
+}
+
 int main(void)
 {
 	ktap_start();
@@ -402,6 +454,7 @@ int main(void)
 	snprintf(node, sizeof(node), "%s", in_scratch("accel0"));
 	test_bits(FIXAR_FIXED32);
 	test_bits(FIXAR_QAT16);
+	test_batch();
 	test_modes_apart();
 	test_open_errors();
 	test_limits();
