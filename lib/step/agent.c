@@ -220,9 +220,9 @@ static unsigned quantizer_fault(const struct step_quantizer *quantizer, enum ste
 }
 
 /* The number of the first value of the table that is out of its range, or of the first behind the table. */
-static size_t quantizers_fault(const struct step_agent *agent, const struct step_quantizer *quantizers)
+static size_t quantizers_fault(const struct step_config *config, const struct step_quantizer *quantizers)
 {
-	const uint32_t layers = agent->config.hidden_count + 1, entries = 2 * layers * STEP_CLASSES;
+	const uint32_t layers = config->hidden_count + 1, entries = 2 * layers * STEP_CLASSES;
 
 	for (uint32_t i = 0; i < entries; i++) {
 		const unsigned fault = quantizer_fault(&quantizers[i], i % STEP_CLASSES, i / STEP_CLASSES % layers);
@@ -233,35 +233,51 @@ static size_t quantizers_fault(const struct step_agent *agent, const struct step
 	return 3 * (size_t)entries;
 }
 
-static int quantizers_valid(const struct step_agent *agent, const struct step_quantizer *quantizers)
+static int quantizers_valid(const struct step_config *config, const struct step_quantizer *quantizers)
 {
-	return quantizers_fault(agent, quantizers) == 6 * (size_t)(agent->config.hidden_count + 1) * STEP_CLASSES;
+	return quantizers_fault(config, quantizers) == 6 * (size_t)(config->hidden_count + 1) * STEP_CLASSES;
 }
 
-int step_agent_check(const struct step_agent *agent, size_t *where)
+/* The number of the first power that is out of its range; STEP_NETWORKS * 2: none. */
+static size_t powers_fault(const uint64_t *adam_powers)
 {
-	/* The arena's first tensor. */
-	const unsigned char *arena = (const unsigned char *)agent->training_steps;
+	size_t i = 0;
 
-	for (int i = 0; i < STEP_NETWORKS * 2; i++) {
-		if (agent->adam_powers[i] > UINT64_C(1) << 62) {
-			*where = (size_t)((const unsigned char *)&agent->adam_powers[i] - arena);
-			return -EINVAL;
-		}
+	while (i < STEP_NETWORKS * 2 && adam_powers[i] <= UINT64_C(1) << 62)
+		i++;
+	return i;
+}
+
+int step_tables_check(const struct step_config *config, const void *arena, size_t *where)
+{
+	/* Reading places tensors only: nothing is written through the cursor. */
+	unsigned char *cursor = (unsigned char *)(uintptr_t)arena;
+	const unsigned char *begin = arena;
+	const struct step_quantizer *quantizers;
+	const uint64_t *powers;
+
+	take(&cursor, sizeof(uint64_t));
+	take(&cursor, STEP_SATURATIONS * sizeof(uint64_t));
+	powers = take(&cursor, STEP_NETWORKS * 2 * sizeof(uint64_t));
+	take(&cursor, sizeof(uint64_t));
+	take(&cursor, config->action_dim * sizeof(int32_t));
+	quantizers = (const struct step_quantizer *)(const void *)cursor;
+	if (powers_fault(powers) < STEP_NETWORKS * 2) {
+		*where = (size_t)((const unsigned char *)(powers + powers_fault(powers)) - begin);
+		return -EINVAL;
 	}
-	if (quantizers_valid(agent, agent->quantizers))
+	if (quantizers_valid(config, quantizers))
 		return 0;
-	*where = (size_t)((const unsigned char *)agent->quantizers - arena) +
-		 quantizers_fault(agent, agent->quantizers) * sizeof(int32_t);
+	*where = (size_t)((const unsigned char *)quantizers - begin) + quantizers_fault(config, quantizers) * sizeof(int32_t);
 	return -EINVAL;
 }
 
 int step_agent_reload(struct step_agent *agent)
 {
-	size_t where;
-
 	forget_codes(agent);
-	return step_agent_check(agent, &where);
+	if (powers_fault(agent->adam_powers) < STEP_NETWORKS * 2)
+		return -EINVAL;
+	return quantizers_valid(&agent->config, agent->quantizers) ? 0 : -EINVAL;
 }
 
 void step_set_hyperparameters(struct step_agent *agent, const struct step_hyperparameters *hyper)
@@ -341,7 +357,7 @@ void step_read_quantizers(const struct step_agent *agent, struct step_quantizer 
 
 int step_write_quantizers(struct step_agent *agent, const struct step_quantizer *quantizers)
 {
-	if (!quantizers_valid(agent, quantizers))
+	if (!quantizers_valid(&agent->config, quantizers))
 		return -EINVAL;
 	memcpy(agent->quantizers, quantizers, (size_t)2 * (agent->config.hidden_count + 1) * STEP_CLASSES * sizeof(*quantizers));
 	forget_codes(agent);

@@ -150,8 +150,11 @@ void step_agent_destroy(struct step_agent *agent);
 /* To be called after the arena was written from outside (a restored checkpoint). 0, or -EINVAL if a table in it is out of range. */
 int step_agent_reload(struct step_agent *agent);
 
-/* What step_agent_reload() checks. 0, or -EINVAL with the offset in the arena of the first element that is out of range in *where. */
-int step_agent_check(const struct step_agent *agent, size_t *where);
+/*
+ * What step_agent_reload() checks, on an arena of which the tensors before the first weight are there. 0, or -EINVAL with the offset
+ * of the first element that is out of range in *where.
+ */
+int step_tables_check(const struct step_config *config, const void *arena, size_t *where);
 
 /* Other hyperparameters from the next command on; they were checked (step_config_check()). */
 void step_set_hyperparameters(struct step_agent *agent, const struct step_hyperparameters *hyper);
