@@ -9,7 +9,7 @@ ifneq ($(MUJOCO),yes)
 TESTS := $(filter-out %/env_mujoco_test,$(TESTS))
 endif
 
-tests: $(TESTS)
+tests: $(TESTS) $(O)/selftests/card_preload.so
 
 # In place of libdrm's functions: selftests/lib/card_fake.h.
 $(O)/selftests/card_test: EXTRA := $(addprefix -Wl$(,)--wrap=,drmIoctl drmGetVersion drmFreeVersion drmSyncobjCreate \
@@ -19,7 +19,11 @@ $(O)/selftests/%_test: selftests/lib/%_test.c $(O)/libfixar.a $(O)/flags
 	@mkdir -p $(@D)
 	$(CC) $(BASE) $(CFLAGS) -MF $@.d -MT $@ -o $@ $< $(EXTRA) $(O)/libfixar.a $(LDFLAGS) $(LDLIBS_LIB)
 
--include $(TESTS:=.d)
+$(O)/selftests/card_preload.so: selftests/tools/card_preload.c $(O)/libfixar.a $(O)/flags
+	@mkdir -p $(@D)
+	$(CC) $(BASE) $(CFLAGS) -fPIC -shared -MF $@.d -MT $@ -o $@ $< $(O)/libfixar.a $(LDFLAGS) -ljansson -lpci -ldl -lm -pthread
+
+-include $(TESTS:=.d) $(O)/selftests/card_preload.so.d
 
 # What a device computes, and its tests, need nothing but a compiler and a C library. So they can be built for another architecture
 # and, being static, run by an emulator (selftests/lib/neon_test.py): make O=build/aarch64 CC=aarch64-linux-gnu-gcc core-tests

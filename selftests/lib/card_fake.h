@@ -27,6 +27,11 @@
 #include "pe/engine.h"
 #include "step/step.h"
 
+/* A program is linked with --wrap; a library to preload (card_preload.c) has libdrm's own names. */
+#ifndef FAKE
+#define FAKE(name) __wrap_##name
+#endif
+
 #define FAKE_BUFFERS 64
 #define FAKE_CONTEXTS 16
 #define FAKE_GRANULE 65536u
@@ -56,7 +61,7 @@ static struct {
 	uint64_t up_bytes, down_bytes;
 	int waited; /* a wait has ended and no CTX_QUERY followed yet */
 	/* What goes wrong, at the submission with this number (0: never). */
-	unsigned fail_at;
+	unsigned fail_at, fail_every;	 /* and from then on after so many more */
 	uint32_t fail_state, fail_fault; /* of the context; 0: the card goes */
 	int gone;
 } fake;
@@ -267,6 +272,7 @@ static inline int fake_submit(const struct drm_fixar_submit *submit)
 		return context->how.state == DRM_FIXAR_CTX_LOST ? -ESTALE : -EIO;
 	fake.submissions++;
 	if (fake.submissions == fake.fail_at) {
+		fake.fail_at += fake.fail_every;
 		if (!fake.fail_state) {
 			fake.gone = 1;
 			return 0;
@@ -401,15 +407,15 @@ static inline int fake_ioctl(int fd, unsigned long request, void *argument)
 	}
 }
 
-int __wrap_drmIoctl(int fd, unsigned long request, void *argument);
-drmVersionPtr __wrap_drmGetVersion(int fd);
-void __wrap_drmFreeVersion(drmVersionPtr version);
-int __wrap_drmSyncobjCreate(int fd, uint32_t flags, uint32_t *handle);
-int __wrap_drmSyncobjDestroy(int fd, uint32_t handle);
-int __wrap_drmSyncobjWait(int fd, uint32_t *handles, unsigned count, int64_t timeout, unsigned flags, uint32_t *first);
-int __wrap_drmCloseBufferHandle(int fd, uint32_t handle);
+int FAKE(drmIoctl)(int fd, unsigned long request, void *argument);
+drmVersionPtr FAKE(drmGetVersion)(int fd);
+void FAKE(drmFreeVersion)(drmVersionPtr version);
+int FAKE(drmSyncobjCreate)(int fd, uint32_t flags, uint32_t *handle);
+int FAKE(drmSyncobjDestroy)(int fd, uint32_t handle);
+int FAKE(drmSyncobjWait)(int fd, uint32_t *handles, unsigned count, int64_t timeout, unsigned flags, uint32_t *first);
+int FAKE(drmCloseBufferHandle)(int fd, uint32_t handle);
 
-int __wrap_drmIoctl(int fd, unsigned long request, void *argument)
+int FAKE(drmIoctl)(int fd, unsigned long request, void *argument)
 {
 	int error = fake_ioctl(fd, request, argument);
 
@@ -417,7 +423,7 @@ int __wrap_drmIoctl(int fd, unsigned long request, void *argument)
 	return error ? -1 : 0;
 }
 
-drmVersionPtr __wrap_drmGetVersion(int fd)
+drmVersionPtr FAKE(drmGetVersion)(int fd)
 {
 	static drmVersion version;
 	static char name[32];
@@ -430,12 +436,12 @@ drmVersionPtr __wrap_drmGetVersion(int fd)
 	return &version;
 }
 
-void __wrap_drmFreeVersion(drmVersionPtr version)
+void FAKE(drmFreeVersion)(drmVersionPtr version)
 {
 	(void)version;
 }
 
-int __wrap_drmSyncobjCreate(int fd, uint32_t flags, uint32_t *handle)
+int FAKE(drmSyncobjCreate)(int fd, uint32_t flags, uint32_t *handle)
 {
 	(void)fd;
 	(void)flags;
@@ -443,14 +449,14 @@ int __wrap_drmSyncobjCreate(int fd, uint32_t flags, uint32_t *handle)
 	return 0;
 }
 
-int __wrap_drmSyncobjDestroy(int fd, uint32_t handle)
+int FAKE(drmSyncobjDestroy)(int fd, uint32_t handle)
 {
 	(void)fd;
 	(void)handle;
 	return 0;
 }
 
-int __wrap_drmSyncobjWait(int fd, uint32_t *handles, unsigned count, int64_t timeout, unsigned flags, uint32_t *first)
+int FAKE(drmSyncobjWait)(int fd, uint32_t *handles, unsigned count, int64_t timeout, unsigned flags, uint32_t *first)
 {
 	(void)fd;
 	(void)handles;
@@ -463,7 +469,7 @@ int __wrap_drmSyncobjWait(int fd, uint32_t *handles, unsigned count, int64_t tim
 	return 0;
 }
 
-int __wrap_drmCloseBufferHandle(int fd, uint32_t handle)
+int FAKE(drmCloseBufferHandle)(int fd, uint32_t handle)
 {
 	struct fake_buffer *buffer = &fake.buffer[handle];
 

@@ -399,7 +399,7 @@ static void test_bad_state(void)
 static void test_batch(void)
 {
 	static const int32_t observation[9] = { 1 << 18, -70000, 3, 4, 500000, -6, 70, 8, 9 };
-	static const int32_t next[9] = { -1 << 18, 70001, 13, 14, 50000, -16, 170, 18, 19 };
+	static const int32_t next[9] = { -262144, 70001, 13, 14, 50000, -16, 170, 18, 19 };
 	static const int32_t action[3] = { 1000, -2000, 3000 }, reward[3] = { -100000, 200000, 300000 };
 	static const uint8_t terminal[3] = { 0, 1, 0 };
 	const struct step_batch batch = { 3, observation, action, reward, next, terminal };

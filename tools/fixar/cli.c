@@ -97,7 +97,9 @@ const char *cli_reason(int error)
 	case -EDOM:
 		return "a value is not finite";
 	case -ENODEV:
-		return "there is no such device";
+		return "the device is not there, or gone";
+	case -ESTALE:
+		return "the card's memory lost its contents";
 	default:
 		return fixar_strerror(error);
 	}

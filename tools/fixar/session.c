@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "session.h"
 
+#include <errno.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -156,8 +157,8 @@ static int save(struct session *session)
 
 	if (!error)
 		error = fixar_agent_save(session->agent, session->directory);
-	if (!error)
-		return 0;
+	if (!error || error == -ESTALE)
+		return error;
 	/* The library's log has said which file it was. */
 	cli_error("the run could not be saved: %s; the last complete checkpoint in %s stays as it was",
 		  message[0] ? message : strerror(-error), session->directory);
@@ -247,8 +248,10 @@ int session_run(struct fixar_agent *agent, const struct settings *settings, cons
 		cli_end_line();
 		metrics_close(session.metrics);
 	}
-	if (error && !session.failed)
+	/* What a loss of the card's memory means is the caller's to say: it may go on. */
+	if (error && !session.failed && error != -ESTALE)
 		cli_error("training stopped: %s", cli_reason(error));
+	outcome->error = error;
 	free(label);
 	if (error)
 		return CLI_FAILED;

@@ -12,6 +12,7 @@
 
 struct session_outcome {
 	bool interrupted; /* saved, and can go on */
+	int error;	  /* why it failed, as the library said it; 0 if it did not */
 	struct fixar_agent_status status;
 };
 

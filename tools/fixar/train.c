@@ -310,7 +310,7 @@ static void print_result(const char *directory, const struct session_outcome *ou
 
 /* Makes the agent, or loads it where there is a checkpoint to go on from. */
 static int make_agent(const struct settings *settings, struct fixar_device *device, const struct fixar_env *env,
-		      const char *directory, bool resumed, struct fixar_agent **agent)
+		      const char *directory, bool resumed, struct fixar_agent **agent, int *error_of)
 {
 	struct fixar_agent_options options = settings->agent;
 	int error;
@@ -320,6 +320,7 @@ static int make_agent(const struct settings *settings, struct fixar_device *devi
 		error = fixar_agent_load(device, env, directory, 1, cli_log, NULL, agent);
 	else
 		error = fixar_agent_create(device, env, &options, agent);
+	*error_of = error;
 	if (!error)
 		return CLI_OK;
 	if (resumed)
@@ -336,6 +337,59 @@ static enum progress_style choose_style(bool json)
 	if (cli_quiet)
 		return PROGRESS_NONE;
 	return progress_columns(STDERR_FILENO) ? PROGRESS_LINE : PROGRESS_PLAIN;
+}
+
+/* How often a card's memory may lose its contents without a new checkpoint in between. */
+#define LOSSES 5
+
+static uint64_t saved_steps(const char *directory)
+{
+	struct fixar_checkpoint_info info = { .size = sizeof(info) };
+
+	return fixar_checkpoint_info(directory, &info, NULL, NULL) ? 0 : info.environment_steps;
+}
+
+/*
+ * Trains to the end. A card's memory that loses its contents is a crash of the agent alone: another one goes on from the
+ * last checkpoint, to the same bits.
+ */
+static int train_through_losses(struct fixar_agent **agent, struct fixar_device *device, const struct fixar_env *env,
+				const struct settings *settings, const char *directory, bool resumed,
+				enum progress_style style, struct session_outcome *outcome)
+{
+	uint64_t saved = 0;
+	unsigned losses = 0;
+
+	for (;;) {
+		uint64_t now;
+		char steps[CLI_TEXT];
+		int code;
+
+		if (*agent) {
+			code = session_run(*agent, settings, directory, resumed, style, outcome);
+			if (outcome->error != -ESTALE)
+				return code;
+		}
+		now = saved_steps(directory);
+		if (now > saved)
+			losses = 0;
+		saved = now;
+		if (losses++ == LOSSES) {
+			cli_error("the card's memory lost its contents %d times since step %s: giving up", LOSSES + 1,
+				  cli_group(saved, steps));
+			return CLI_FAILED;
+		}
+		cli_error("the card's memory lost its contents; going on from %s %s (loss %u of at most %d)",
+			  run_has(directory, RUN_CHECKPOINT) ? "the checkpoint of step" : "step", cli_group(saved, steps),
+			  losses, LOSSES);
+		fixar_agent_destroy(*agent);
+		*agent = NULL;
+		resumed = true;
+		code = make_agent(settings, device, env, directory, run_has(directory, RUN_CHECKPOINT), agent,
+				  &outcome->error);
+		if (code && outcome->error != -ESTALE)
+			return code;
+	}
 }
 
 static int train(const struct train_arguments *arguments, const struct settings *settings, bool goes_on,
@@ -360,11 +414,11 @@ static int train(const struct train_arguments *arguments, const struct settings 
 	/* A new agent first: settings that it refuses leave no directory behind. One from a checkpoint needs the
 	 * directory's lock. */
 	if (!code && !resumed)
-		code = make_agent(settings, device, &env, directory, false, &agent);
+		code = make_agent(settings, device, &env, directory, false, &agent, &outcome.error);
 	if (!code)
 		code = take_directory(directory, arguments->resume, goes_on, settings);
 	if (!code && resumed)
-		code = make_agent(settings, device, &env, directory, true, &agent);
+		code = make_agent(settings, device, &env, directory, true, &agent, &outcome.error);
 	if (!code && !resumed && run_has(directory, RUN_CHECKPOINT)) {
 		cli_error("another process has just trained in %s", directory);
 		code = CLI_FAILED;
@@ -373,8 +427,10 @@ static int train(const struct train_arguments *arguments, const struct settings 
 		say_plan(settings, device, directory, resumed);
 		if (arguments->resume && !resumed)
 			cli_note("There is no checkpoint yet: starting at the beginning.");
-		code = session_run(agent, settings, directory, arguments->resume, choose_style(arguments->json),
-				   &outcome);
+		code = train_through_losses(&agent, device, &env, settings, directory, arguments->resume,
+					    choose_style(arguments->json), &outcome);
+		if (code == CLI_FAILED && run_has(directory, RUN_CHECKPOINT))
+			cli_note("The last checkpoint can be gone on from: fixar train --resume --out %s", directory);
 	}
 	if (agent && code != CLI_FAILED) {
 		say_end(directory, &outcome);
