@@ -41,7 +41,7 @@ struct fixar_arena_header {
 /* What a command writes where its `statistics` field says. Fields that an opcode has no use for are 0. */
 struct fixar_statistics {
 	__le64 loss_sum;		/* TRAIN: sum over the batch of delta^2, fraction 22 */
-	__le64 q_sum;			/* TRAIN: sum over the batch of Q(s, actor(s)), fraction 18, two's complement */
+	__le64 q_sum;			/* TRAIN: sum over the batch of Q(s, actor(s)), fraction 20, two's complement */
 	__le64 saturation[FIXAR_ARENA_SATURATIONS];	/* TRAIN, exploring ACT: of this command */
 	__le64 training_steps;		/* TRAIN: of the agent, this one included */
 	__le64 cycles;			/* of this command, until these statistics are written */

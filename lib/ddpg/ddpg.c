@@ -232,7 +232,7 @@ static int start_episode(struct ddpg *ddpg)
 	return 0;
 }
 
-/* A random action during the warm-up, a noisy one of the network after it; fraction 18. */
+/* A random action during the warm-up, a noisy one of the network after it; fraction 20. */
 static int choose_action(struct ddpg *ddpg, int32_t *action)
 {
 	struct ddpg_record *record = &ddpg->record;

@@ -14,16 +14,16 @@
 
 #include "step/step.h"
 
-#define EDGE_FRACTION 18 /* of observations, rewards and actions */
+#define EDGE_FRACTION 20 /* of observations, rewards and actions */
 #define EDGE_ONE (INT32_C(1) << EDGE_FRACTION)
 
 /* Rounds to single precision, which is what the replay memory keeps. -EDOM if x is not finite or too large for it. */
 int edge_single(double x, float *single);
 
-/* To fraction 18; adds one to *saturated where x lies outside of the range. */
+/* To fraction 20; adds one to *saturated where x lies outside of the range. */
 int32_t edge_fixed(double x, uint64_t *saturated);
 
-/* An action component of the agent (fraction 18, -1 to 1) to the environment's bounds. */
+/* An action component of the agent (fraction 20, -1 to 1) to the environment's bounds. */
 double edge_action(int32_t action, double low, double high);
 
 /* Component j of the warm-up action of an environment step. */

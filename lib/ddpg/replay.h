@@ -58,7 +58,7 @@ int replay_append(struct replay *replay, const float *observation, const int32_t
 /* Arrays of the caller, row-major. */
 struct replay_batch {
 	float *observation;	 /* n x observation_dim */
-	int32_t *action;	 /* n x action_dim, fraction 18 */
+	int32_t *action;	 /* n x action_dim, fraction 20 */
 	float *reward;		 /* n */
 	float *next_observation; /* n x observation_dim */
 	uint8_t *terminal;	 /* n, 0 or 1 */

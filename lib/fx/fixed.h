@@ -13,13 +13,15 @@
 _Static_assert((INT64_C(-3) >> 1) == -2, "right shift of a negative number must be arithmetic");
 
 /* Fractions of the tensor classes. */
-#define FX_ACTIVATION 18
+#define FX_ACTIVATION 20
 #define FX_GRADIENT 24
 #define FX_WEIGHT 26
 #define FX_WEIGHT_GRADIENT 28
 #define FX_MOMENT2_ROOT 29
+#define FX_LOSS 22				/* of the statistic of the critic's loss */
 #define FX_NOISE 22				/* of the noise's parameters sigma and theta */
 #define FX_RATIO 28				/* of m / sqrt(v), within Adam */
+#define FX_SLOPE 30				/* of the derivative of tanh */
 
 #define FX_ONE (INT32_C(1) << FX_ACTIVATION)	/* 1.0 as an activation: the largest action */
 
@@ -105,5 +107,8 @@ static inline uint32_t fx_reciprocal_square_root(uint32_t x)
 
 /* tanh; argument and result have fraction FX_ACTIVATION. */
 int32_t fx_tanh(int32_t x);
+
+/* The derivative of tanh at x (fraction FX_ACTIVATION), fraction FX_SLOPE: 0 to 1. Not from tanh(x), whose distance from 1 has few bits left. */
+int32_t fx_tanh_slope(int32_t x);
 
 #endif /* FIXAR_LIB_FX_FIXED_H */

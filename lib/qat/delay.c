@@ -15,7 +15,7 @@
 #define WIDEST_NARROW 16
 
 static const int32_t master_fraction[STEP_CLASSES] = {
-	[STEP_ACTIVATION] = 18,
+	[STEP_ACTIVATION] = 20,
 	[STEP_WEIGHT] = 26,
 	[STEP_GRADIENT] = 24,
 };

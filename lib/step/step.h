@@ -78,7 +78,7 @@ struct step_mode {
 #define STEP_ACT_EXPLORE 0x1u			/* add noise, advance its state, count saturations */
 #define STEP_ACT_RESET_NOISE 0x2u		/* an episode starts: set the Ornstein-Uhlenbeck state to 0 first */
 
-/* A batch for TRAIN; every array is row-major, fraction 18. */
+/* A batch for TRAIN; every array is row-major, fraction 20. */
 struct step_batch {
 	uint32_t size;
 	const int32_t *observation;		/* size x observation_dim */
@@ -90,7 +90,7 @@ struct step_batch {
 
 struct step_statistics {
 	uint64_t loss_sum;			/* sum over the batch of delta^2, fraction 22 */
-	int64_t q_sum;				/* sum over the batch of Q(s, actor(s)), fraction 18 */
+	int64_t q_sum;				/* sum over the batch of Q(s, actor(s)), fraction 20 */
 	uint64_t saturation[STEP_SATURATIONS];	/* of this command */
 };
 

@@ -66,7 +66,7 @@ static void train_critic(struct step_agent *agent, const struct step_batch *batc
 		const int64_t delta = fx_saturate32((int64_t)q[b] - agent->target_value[b],
 						    &agent->command[STEP_SATURATION_TARGET_VALUE]);
 
-		statistics->loss_sum += (uint64_t)(delta * delta) >> 14;
+		statistics->loss_sum += (uint64_t)(delta * delta) >> (2 * FX_ACTIVATION - FX_LOSS);
 		agent->gradient[0][b] = fx_saturate32(fx_shift_left(delta, scale), &agent->command[STEP_SATURATION_GRADIENT]);
 	}
 	nn_backward(&agent->context, critic, batch->size, &agent->pass[STEP_CRITIC], agent->gradient, 1, NULL, 0, 0);
@@ -78,6 +78,7 @@ static void train_actor(struct step_agent *agent, const struct step_batch *batch
 {
 	struct nn_network *actor = &agent->network[STEP_ACTOR], *critic = &agent->network[STEP_CRITIC];
 	const size_t actions = (size_t)batch->size * agent->config.action_dim;
+	const int32_t *output = agent->pass[STEP_ACTOR].output;		/* before tanh */
 	const int32_t seed = -(INT32_C(1) << (FX_GRADIENT + agent->config.hyper.gradient_scale[STEP_ACTOR]));
 
 	step_policy(agent, actor, batch->size, batch->observation, 1);
@@ -89,11 +90,7 @@ static void train_actor(struct step_agent *agent, const struct step_batch *batch
 	nn_backward(&agent->context, critic, batch->size, &agent->pass[STEP_CRITIC], agent->gradient, 0, agent->action_gradient,
 		    agent->config.observation_dim, agent->config.action_dim);
 	for (size_t i = 0; i < actions; i++) {
-		const int64_t p = agent->action[i];
-		const int64_t slope = fx_round_half_up((INT64_C(1) << 2 * FX_ACTIVATION) - p * p,
-							       2 * FX_ACTIVATION - 30);	/* 1 - tanh^2, fraction 30 */
-
-		agent->gradient[0][i] = fx_saturate32(fx_round_half_up(agent->action_gradient[i] * slope, 30),
+		agent->gradient[0][i] = fx_saturate32(fx_round_half_up((int64_t)agent->action_gradient[i] * fx_tanh_slope(output[i]), FX_SLOPE),
 						      &agent->command[STEP_SATURATION_GRADIENT]);
 	}
 	nn_backward(&agent->context, actor, batch->size, &agent->pass[STEP_ACTOR], agent->gradient, 1, NULL, 0, 0);

@@ -22,7 +22,7 @@
  * A ReLU whose input is so close to 0 may be open in one computation and shut in the other, because of their rounding
  * alone.
  */
-#define DOUBLE_CORNER 0x1p-20
+#define DOUBLE_CORNER 0x1p-18
 
 struct double_layer {
 	size_t inputs, outputs;

@@ -837,7 +837,7 @@ static void test_beside_fixed(void)
 
 		largest = llabs(difference) > largest ? llabs(difference) : largest;
 	}
-	ktap_ok(largest <= 16, "actions are within 16 units (2^-18) of the fixed-point agent's (%lld)",
+	ktap_ok(largest <= 16, "actions are within 16 units (2^-20) of the fixed-point agent's (%lld)",
 		(long long)largest);
 
 	twin->ops->train(twin, &memory.batch, &twin_statistics);

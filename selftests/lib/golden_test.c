@@ -37,7 +37,8 @@ static int check_requantize(const struct golden_table *table, const struct golde
 
 static int check_tanh(const struct golden_table *table, const struct golden_row *row)
 {
-	return golden_same(table, row, 0, fx_tanh((int32_t)row->in[0]));
+	return golden_same(table, row, 0, fx_tanh((int32_t)row->in[0])) &&
+	       golden_same(table, row, 1, fx_tanh_slope((int32_t)row->in[0]));
 }
 
 static int check_rsqrt(const struct golden_table *table, const struct golden_row *row)

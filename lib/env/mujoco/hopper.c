@@ -78,5 +78,5 @@ const struct fixar_env_spec mujoco_hopper_spec = {
 	.max_episode_steps = 1000,
 	.reward_threshold = 3800.0,
 	/* A good policy is paid 4 for a step, and 5 is the most that fits: 5 / 4 / (1 - 0.99) = 125. */
-	.reward_scale_log2 = -2,
+	.reward_scale_log2 = -4,
 };

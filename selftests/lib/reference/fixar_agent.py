@@ -114,6 +114,7 @@ class Network:
             else:
                 activation = ref.tanh if self.number == ACTOR else lambda value: value
             x = [[activation(value) for value in row] for row in out]
+        self.last_out = out     # before the activation function
         return x, passes
 
     def backward(self, dy, passes, counters, quantized, observe, weights, first_input=None):
@@ -219,6 +220,7 @@ class Agent:
 
         # 5: the updated critic's opinion of the actor's actions.
         policy, actor_passes = self.actor.forward(observations, counters, quantized, observe=observe)
+        policy_out = self.actor.last_out
         q_policy, passes = self.critic.forward(join(observations, policy), counters, quantized, observe=observe)
         q_sum = sum(row[0] for row in q_policy)
         critic_dy = [[-(1 << (24 + c.actor_scale))] for _ in observations]
@@ -227,10 +229,10 @@ class Agent:
 
         # 6: the actor.
         actor_dy = []
-        for da_row, p_row in zip(d_action, policy):
+        for da_row, out_row in zip(d_action, policy_out):
             row = []
-            for da, p in zip(da_row, p_row):
-                value, limited = ref.actor_last_gradient(da, p)
+            for da, out in zip(da_row, out_row):
+                value, limited = ref.actor_last_gradient(da, out)
                 counters["gradient"] += limited
                 row.append(value)
             actor_dy.append(row)

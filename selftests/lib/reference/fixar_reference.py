@@ -15,7 +15,7 @@ from fractions import Fraction
 INT32_MIN, INT32_MAX = -2**31, 2**31 - 1
 
 # Section 2: the fraction of each class of master values.
-ACTIVATION, GRADIENT, WEIGHT, WEIGHT_GRADIENT, ROOT = 18, 24, 26, 28, 29
+ACTIVATION, GRADIENT, WEIGHT, WEIGHT_GRADIENT, ROOT = 20, 24, 26, 28, 29
 ONE = 1 << ACTIVATION
 LOWEST_FRACTION = -16  # of a quantizer
 
@@ -152,20 +152,31 @@ def relu(x):
 TANH_C = (4294967296, 2977044472, 1031764991, 238388332, 41309550, 5726720, 661577, 65510, 5676, 437)
 
 
-def tanh(x):
+def exp_of_minus_twice(x):
+    """exp(-2 abs(x)), fraction 32."""
     a = abs(x)
     t = 2 * a * 1549082005
-    k = t >> 48
+    k = t >> 50
     if k >= 32:
-        m = 1 << 18
-    else:
-        f = (t >> 16) % 2**32
-        p = TANH_C[9]
-        for n in range(8, -1, -1):
-            p = TANH_C[n] - ((p * f) >> 32)
-        e = p >> k
-        m = ((2**32 - e) * 2**19 + (2**32 + e)) // (2 * (2**32 + e))
+        return 0
+    f = (t >> 18) % 2**32
+    p = TANH_C[9]
+    for n in range(8, -1, -1):
+        p = TANH_C[n] - ((p * f) >> 32)
+    return p >> k
+
+
+def tanh(x):
+    e = exp_of_minus_twice(x)
+    m = ((2**32 - e) * 2**21 + (2**32 + e)) // (2 * (2**32 + e))
     return m if x >= 0 else -m
+
+
+def tanh_slope(x):
+    """The derivative of tanh, fraction 30."""
+    e = exp_of_minus_twice(x)
+    h = (e * 2**32 + (2**32 + e)) // (2 * (2**32 + e))
+    return (h * (2**31 - h)) >> 30
 
 
 # --- Section 5: backward ----------------------------------------------------------------------------------------------
@@ -239,18 +250,17 @@ def td_error(q, target):
 
 
 def critic_last_gradient(delta, critic_scale):
-    exact = delta << (6 + critic_scale)
+    exact = delta << (4 + critic_scale)
     value = sat32(exact)
     return value, int(value != exact)
 
 
 def loss_term(delta):
-    return (delta * delta) >> 14
+    return (delta * delta) >> 18
 
 
-def actor_last_gradient(d_action, policy):
-    u = rhu(2**36 - policy * policy, 6)
-    exact = rhu(d_action * u, 30)
+def actor_last_gradient(d_action, out):
+    exact = rhu(d_action * tanh_slope(out), 30)
     value = sat32(exact)
     return value, int(value != exact)
 
@@ -370,12 +380,12 @@ def draw_below(word, n):
 
 
 def warm_up_component(word):
-    return rhu(int32(word), 13)
+    return rhu(int32(word), 11)
 
 
 def normal(words):
     total = sum((2 * (word & 0xFFFF) - 65535) + (2 * (word >> 16) - 65535) for word in words)
-    return rhu(total * 2568476, 20)
+    return rhu(total * 2568476, 18)
 
 
 GAUSSIAN, ORNSTEIN_UHLENBECK = 0, 1
@@ -425,8 +435,8 @@ def to_single(x):
 
 
 def to_fixed(x):
-    """A single to fraction 18, and 1 if it was limited."""
-    exact = math.floor(Fraction(x) * 2**18 + Fraction(1, 2))
+    """A single to fraction 20, and 1 if it was limited."""
+    exact = math.floor(Fraction(x) * 2**20 + Fraction(1, 2))
     value = sat32(exact)
     return value, int(value != exact)
 
@@ -435,7 +445,7 @@ def environment_action(value, low, high):
     """In double precision with the operations in the document's order, each rounded on its own (no fused multiply)."""
     middle = (low + high) / 2
     half = (high - low) / 2
-    return min(max(middle + half * (value / 2**18), low), high)
+    return min(max(middle + half * (value / 2**20), low), high)
 
 
 def hyperparameter(text):

@@ -5,7 +5,7 @@ import fixar_reference as ref
 from golden_operations import Draws, text_row
 
 # (width, fraction) of each operand class; 32 stands for masters. The unsigned activation widths are those behind a ReLU.
-MASTERS = {"x": (32, 18, 1), "w": (32, 26), "g": (32, 24)}
+MASTERS = {"x": (32, 20, 1), "w": (32, 26), "g": (32, 24)}
 MIXES = (
     {"x": (16, 12, 1), "w": (24, 18), "g": (32, 24)},    # qat16, first layer
     {"x": (15, 8, 0), "w": (24, 18), "g": (32, 24)},     # qat16, further layers
@@ -14,9 +14,9 @@ MIXES = (
     {"x": (3, 1, 1), "w": (13, 11), "g": (15, 14)},
     {"x": (12, 9, 0), "w": (3, 1), "g": (16, 13)},
     {"x": (16, 11, 0), "w": (16, 14), "g": (16, 10)},
-    {"x": (13, 18, 1), "w": (12, 9), "g": (3, 24)},
+    {"x": (13, 20, 1), "w": (12, 9), "g": (3, 24)},
     {"x": (24, 15, 1), "w": (15, 12), "g": (12, -7)},
-    {"x": (32, 18, 1), "w": (24, 18), "g": (13, 11)},
+    {"x": (32, 20, 1), "w": (24, 18), "g": (13, 11)},
     {"x": (15, -9, 0), "w": (32, 26), "g": (24, 20)},
     {"x": (31, 17, 1), "w": (31, 26), "g": (31, 23)},
 )
@@ -76,7 +76,7 @@ def forward_lines():
     lines = ["# forward: out = X * W^T + b before the activation function (section 3)",
              "# columns: B K N nx sx fx nw fw X[B*K] W[N*K] bias[N] | out[B*N] nactivation",
              "# nx, sx, fx: width, signed (1 or 0) and fraction of the input codes X; nw, fw: width and fraction of the weight codes W;",
-             "# width 32: master values. bias: masters, fraction 26; out: fraction 18; tensors row-major"]
+             "# width 32: master values. bias: masters, fraction 26; out: fraction 20; tensors row-major"]
     for (batch, inputs, outputs), mix, x_style, w_style in cases(d):
         (nx, fx, sx), (nw, fw) = mix["x"], mix["w"]
         x = tensor(d, batch * inputs, nx, x_style, bool(sx))

@@ -6,7 +6,7 @@ import struct
 
 import fixar_reference as ref
 
-INT32_CORNERS = (-2**31, -2**31 + 1, -2**30, -2**18, -2, -1, 0, 1, 2, 2**18, 2**30, 2**31 - 2, 2**31 - 1)
+INT32_CORNERS = (-2**31, -2**31 + 1, -2**30, -2**20, -2, -1, 0, 1, 2, 2**20, 2**30, 2**31 - 2, 2**31 - 1)
 
 
 class Draws:
@@ -49,7 +49,7 @@ def requantize_lines():
     def row(s, f, t):
         lines.append(text_row((s, f, t), ref.requantize(s, f, t)))
 
-    for to in (18, 24, 28):
+    for to in (20, 24, 28):
         for shift in (0, 1, 2, 7, 21, 28, 30, 33):  # from above to: a right shift
             f = to + shift
             half = (1 << shift) // 2
@@ -117,17 +117,17 @@ def rtz_lines():
 
 def tanh_lines():
     d = Draws(4)
-    lines = ["# tanh: section 4, input and output with fraction 18", "# columns: x | y"]
+    lines = ["# tanh: section 4, input and output with fraction 20; its derivative with fraction 30", "# columns: x | y slope"]
     xs = list(INT32_CORNERS)
     # Where k changes: 2 a log2(e) crosses a whole number; 32 is the end of the range that is computed.
     for k in range(1, 35):
-        a = (k << 52) // (2 * 1549082005)
+        a = (k << 50) // (2 * 1549082005)
         xs += [a, a + 1, -a, -a - 1]
     xs += [ref.ONE * n // 8 for n in range(-72, 73)]
     xs += [d.signed(31) for _ in range(900)]
     xs += [d.between(-10 * ref.ONE, 10 * ref.ONE) for _ in range(1200)]
     for x in xs:
-        lines.append(text_row((x,), (ref.tanh(x),)))
+        lines.append(text_row((x,), (ref.tanh(x), ref.tanh_slope(x))))
     return lines
 
 
@@ -295,10 +295,10 @@ def quantize_lines():
         lines.append(text_row((v, master, n, f, signed), ref.quantize(v, master, ref.Quantizer(n, f, bool(signed)))))
 
     for v in INT32_CORNERS:
-        for master in (18, 24, 26):
+        for master in (20, 24, 26):
             row(v, master, 32, master, 1)
-    for master, n, f in ((18, 2, -13), (18, 16, 12), (18, 15, 8), (26, 24, 18), (26, 8, 5), (24, 16, 24), (24, 3, -7),
-                         (18, 31, 18), (26, 2, -16), (24, 2, -16)):
+    for master, n, f in ((20, 2, -13), (20, 16, 12), (20, 15, 8), (26, 24, 18), (26, 8, 5), (24, 16, 24), (24, 3, -7),
+                         (20, 31, 20), (26, 2, -16), (24, 2, -16)):
         for signed in (1, 0):
             shift = master - f
             half = (1 << shift) // 2
@@ -311,7 +311,7 @@ def quantize_lines():
                     row(v, master, n, f, signed)
     for _ in range(600):
         n = d.between(2, 31)
-        master = d.choice((18, 24, 26))
+        master = d.choice((20, 24, 26))
         row(d.signed(31), master, n, max(-16, min(master, n - d.between(-6, 9))), d.between(0, 1))
     return lines
 
@@ -324,11 +324,11 @@ def range_fraction_lines():
     def row(low, high, master, n, h, signed):
         lines.append(text_row((low, high, master, n, h, signed), (ref.range_fraction(low, high, master, n, h, bool(signed)),)))
 
-    for master, n, h, signed in ((18, 16, 1, 1), (18, 15, 1, 0), (26, 24, 0, 1), (24, 2, 1, 1), (18, 2, 1, 0), (26, 31, 0, 1)):
+    for master, n, h, signed in ((20, 16, 1, 1), (20, 15, 1, 0), (26, 24, 0, 1), (24, 2, 1, 1), (20, 2, 1, 0), (26, 31, 0, 1)):
         row(2**31 - 1, -2**31, master, n, h, signed)
         row(0, 0, master, n, h, signed)
         row(-2**31, 2**31 - 1, master, n, h, signed)
-        for e in (0, 1, 2, 3, 8, 17, 18, 19, 28, 30, 31):
+        for e in (0, 1, 2, 3, 8, 17, 18, 19, 20, 21, 28, 30, 31):
             for a in (2**e - 1, 2**e, 2**e + 1):
                 if a < 2**31:
                     row(0, a, master, n, h, signed)
@@ -337,10 +337,10 @@ def range_fraction_lines():
                     row(-a, min(a // 2, 2**31 - 1), master, n, h, signed)
     for _ in range(300):
         a, b = d.signed(31), d.signed(31)
-        row(min(a, b), max(a, b), d.choice((18, 24, 26)), d.between(2, 31), d.between(0, 3), d.between(0, 1))
+        row(min(a, b), max(a, b), d.choice((20, 24, 26)), d.between(2, 31), d.between(0, 3), d.between(0, 1))
     for h in range(2, 20):  # much headroom: the lowest fraction
-        row(-2**31, 5, 18, 4, h, 1)
-        row(0, 2**31 - 1, 18, 7, h, 0)
+        row(-2**31, 5, 20, 4, h, 1)
+        row(0, 2**31 - 1, 20, 7, h, 0)
     return lines
 
 
@@ -377,7 +377,7 @@ def draw_lines():
 
 def warm_up_lines():
     d = Draws(12)
-    lines = ["# warm_up: component j of the warm-up action of environment step `step`, purpose 3, fraction 18 (section 10)",
+    lines = ["# warm_up: component j of the warm-up action of environment step `step`, purpose 3, fraction 20 (section 10)",
              "# columns: seed step j | word component"]
     for _ in range(200):
         seed, step, j = d.word(), d.unsigned(34), d.between(0, 20)
@@ -388,7 +388,7 @@ def warm_up_lines():
 
 def normal_lines():
     d = Draws(13)
-    lines = ["# normal: a normal number, fraction 18, from a block's four words (section 10)", "# columns: word0 word1 word2 word3 | z"]
+    lines = ["# normal: a normal number, fraction 20, from a block's four words (section 10)", "# columns: word0 word1 word2 word3 | z"]
 
     def row(words):
         lines.append(text_row(words, (ref.normal(words),)))
@@ -405,7 +405,7 @@ def normal_lines():
 
 def noise_lines():
     lines = ["# noise: one noisy action (section 10), purpose 4; kind 0 gaussian, 1 Ornstein-Uhlenbeck; sigma and theta have",
-             "# fraction 22, the others 18",
+             "# fraction 22, the others 20",
              "# columns: kind sigma theta seed c dim o[dim] a[dim] | action[dim] o'[dim]",
              "# c is the count of noisy actions before; consecutive rows of a setting are a sequence, o' goes into the next o"]
     d = Draws(14)
@@ -501,7 +501,7 @@ def single_bits(x):
 
 def to_fixed_lines():
     d = Draws(16)
-    lines = ["# to_fixed: a double, times 2^scale (0 for observations), rounded to single, to fraction 18 (section 13)",
+    lines = ["# to_fixed: a double, times 2^scale (0 for observations), rounded to single, to fraction 20 (section 13)",
              "# columns: bits of the double, scale | bits of the single, value, count          count is 1 where limited"]
 
     def row(x, scale=0):
@@ -528,11 +528,11 @@ def to_fixed_lines():
 
 def environment_action_lines():
     d = Draws(17)
-    lines = ["# environment_action: an action component (fraction 18) for the environment (section 13)",
+    lines = ["# environment_action: an action component (fraction 20) for the environment (section 13)",
              "# columns: v, bits of the double low, bits of high | bits of the double result",
              "# double precision, each operation rounded on its own: no fused multiply-add"]
     for low, high in ((-1.0, 1.0), (-2.0, 2.0), (-0.4, 0.4), (0.0, 1.0), (-3.3, 0.7), (0.1, 0.3), (-1e3, 1e-3)):
-        for v in [-2**18, 2**18, 0, 1, -1] + [d.between(-2**18, 2**18) for _ in range(25)]:
+        for v in [-2**20, 2**20, 0, 1, -1] + [d.between(-2**20, 2**20) for _ in range(25)]:
             result = ref.environment_action(v, low, high)
             lines.append(text_row((v, double_bits(low), double_bits(high)), (double_bits(result),)))
     return lines

@@ -64,14 +64,16 @@ def rounding_against_fractions():
 
 @test
 def tanh_error():
-    worst = 0.0
+    worst = worst_slope = 0.0
     for x in [*range(0, 12 * ref.ONE, 211), *range(0, 20000), 1451967, 297419, 2**31 - 1, 2**31]:  # the first two: the worst of all
         error = abs(ref.tanh(x) - math.tanh(x / ref.ONE) * ref.ONE)
         worst = max(worst, error)
-        if ref.tanh(-x) != -ref.tanh(x):
+        slope = abs(ref.tanh_slope(x) / 2**30 - (1 / math.cosh(x / ref.ONE) ** 2 if x < 300 * ref.ONE else 0))
+        worst_slope = max(worst_slope, slope * 2**30)
+        if ref.tanh(-x) != -ref.tanh(x) or ref.tanh_slope(-x) != ref.tanh_slope(x):
             return False
-    note(f"tanh: largest error {worst:.4f} units in the last place")
-    return worst < 0.53
+    note(f"tanh: largest error {worst:.4f} units in the last place, its derivative {worst_slope:.2f}")
+    return worst < 0.53 and worst_slope < 8
 
 
 @test
@@ -356,7 +358,7 @@ def planted_rounding_changes_are_found():
         exact = ref.wrap64(total << (top - from_fraction)) >> (top - to_fraction)
         return ref.sat32(exact), int(ref.sat32(exact) != exact)
 
-    original_rsqrt, original_tanh = ref.rsqrt, ref.tanh
+    original_rsqrt, original_tanh, original_slope = ref.rsqrt, ref.tanh, ref.tanh_slope
     plants = (
         ("soft_update", floor_soft_update, {"soft_update.txt", "train.txt"}),
         ("requantize", floor_requantize, {"requantize.txt", "dx.txt", "dw.txt", "train.txt"}),
@@ -364,7 +366,8 @@ def planted_rounding_changes_are_found():
         ("rsqrt", lambda x: original_rsqrt(x) | 1, {"rsqrt.txt", "adam_element.txt", "train.txt"}),
         ("tanh", lambda x: original_tanh(x) if x >= -1000 else original_tanh(x + 1), {"tanh.txt", "train.txt"}),
         ("td_target", lambda r, d, g, q: (ref.sat32(r + (0 if d else (g * q) >> 31)), 0), {"train.txt"}),
-        ("actor_last_gradient", lambda da, p: ((da * ref.rhu(2**36 - p * p, 6)) >> 30, 0), {"train.txt"}),
+        ("tanh_slope", lambda x: original_slope(x) + (x > 1000), {"tanh.txt", "train.txt"}),
+        ("actor_last_gradient", lambda da, out: ((da * ref.tanh_slope(out)) >> 30, 0), {"train.txt"}),
     )
     good = True
     for name, replacement, expected in plants:
