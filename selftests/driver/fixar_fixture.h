@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* What every test program begins with: the kernel's harness, and a fixture with the open node. */
+#ifndef FIXAR_FIXTURE_H
+#define FIXAR_FIXTURE_H
+
+#include <errno.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "fixar_lib.h"
+#ifdef FIXAR_HARNESS
+/* In the FIXAR tree: from the kernel's source package. */
+#include "kselftest_harness.h"
+#else
+#include "../../../kselftest_harness.h"
+#endif
+
+/* Seconds for a test in a virtual machine. */
+#define FIXAR_TIMEOUT 300
+
+#define FIXAR_TEST(fixture, name) TEST_F_TIMEOUT(fixture, name, FIXAR_TIMEOUT)
+
+/* In FIXTURE_SETUP: skips where there is no card. */
+#define FIXAR_OPEN(fd)                                                             \
+	do {                                                                       \
+		(fd) = fixar_open_node();                                          \
+		if ((fd) < 0)                                                      \
+			SKIP(return, "no node of the driver fixar: %d", (fd));     \
+	} while (0)
+
+#endif /* FIXAR_FIXTURE_H */
