@@ -15,7 +15,8 @@ from machine.common import Failure, as_numbers, cache, do, need_root, need_space
 
 # What tests need of a kernel's source and its headers' packages lack.
 PARTS = [
-    "drivers/dma/virt-dma.h", "drivers/dma/xilinx/xdma.c", "drivers/dma/xilinx/xdma-regs.h",
+    "drivers/dma/dmaengine.h", "drivers/dma/virt-dma.h", "drivers/dma/xilinx/xdma.c",
+    "drivers/dma/xilinx/xdma-regs.h",
     "scripts/checkpatch.pl", "scripts/const_structs.checkpatch", "scripts/spelling.txt",
     "tools/testing/selftests/kselftest.h", "tools/testing/selftests/kselftest_harness.h",
     "tools/testing/selftests/kselftest", "tools/testing/selftests/lib.mk",
@@ -29,6 +30,11 @@ class Source:
         self.series = self.name.removeprefix("linux-source-")
         self.folder = archive.with_name(archive.name.removesuffix(".tar.xz"))
 
+    def complete(self):
+        """Whether the parts are there; those of an older list are unpacked anew."""
+        listed = self.folder / "parts"
+        return self.archive.is_file() and listed.is_file() and listed.read_text().split() == PARTS
+
     def part(self, path):
         """One of PARTS, or None where this kernel has no such file."""
         return self.folder / path if (self.folder / path).exists() else None
@@ -38,16 +44,18 @@ def fetched(series=None):
     """Those that are there, oldest first."""
     archives = (cache() / "sources").glob(f"linux-source-{series or '*'}_*.tar.xz")
     sources = sorted((Source(archive) for archive in archives), key=lambda source: as_numbers(source.version))
-    return [source for source in sources if source.folder.is_dir()]
+    return [source for source in sources if source.complete()]
+
+
+def series_of(kernel):
+    """The numbers in the name of the source package: 6.12 of a release 6.12.117+deb12-amd64."""
+    return re.match(r"\d+\.\d+", kernel.release)[0]
 
 
 def of_kernel(kernel):
     """The source of a kernel's series: the one of the same version if it is there, otherwise the newest; None if there is none."""
-    numbers = re.match(r"(\d+\.\d+)(\.\d+)?", kernel.release)
-    if not numbers:
-        return None
-    sources = fetched(numbers[1])
-    same = [source for source in sources if source.version.split("-")[0] == numbers[0]]
+    sources = fetched(series_of(kernel))
+    same = [source for source in sources if re.match(re.escape(source.version.split("-")[0]) + r"\b", kernel.release)]
     return (same or sources or [None])[-1]
 
 
@@ -69,25 +77,19 @@ def unpack(source, folder, members=()):
     do(command, what, 1800)
 
 
-def provision(series, update=False, inside=False):
-    """Fetches the newest source of a series: through the host's apt, or the provisioned root's. Without update, one that is
-    there is good enough."""
-    there = fetched(series)
-    if there and not update:
-        return there[-1]
-    name = f"linux-source-{series}"
-    ask = root.ask if inside else output
-    versions = re.findall(r"^Version: (\S+)$", ask(["apt-cache", "show", "--no-all-versions", name]), re.M)
-    if not versions:
-        where = "the provisioned root's" if inside else "this machine's"
-        raise Failure(f"{where} apt sources have no package {name}")
-    folder = cache() / "sources"
-    source = Source(folder / f"{name}_{versions[0].split(':')[-1]}.tar.xz")
-    if source in there or source.folder.is_dir():
-        return source
-    need_space(1)
-    folder.mkdir(parents=True, exist_ok=True)
-    downloads = folder / "packages"
+def unpack_parts(source):
+    partial = source.folder.with_name(source.folder.name + ".partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir()
+    unpack(source, partial, PARTS)
+    (partial / "parts").write_text("".join(f"{part}\n" for part in PARTS))
+    shutil.rmtree(source.folder, ignore_errors=True)
+    partial.rename(source.folder)
+
+
+def fetch(name, source, inside):
+    """Through the host's apt, or the provisioned root's."""
+    downloads = source.archive.parent / "packages"
     if inside:
         need_root("fetching through the provisioned root")
         downloads = root.folder() / "var/cache/apt/archives"
@@ -100,17 +102,34 @@ def provision(series, update=False, inside=False):
     package = max(downloads.glob(f"{name}_*.deb"), key=lambda path: path.stat().st_mtime, default=None)
     if not package:
         raise Failure(f"apt left no package {name} in {downloads}")
-    partial = source.folder.with_name(source.folder.name + ".partial")
-    shutil.rmtree(partial, ignore_errors=True)
-    partial.mkdir()
-    do(["dpkg-deb", "-x", str(package), str(partial)], f"opening {name}", 600)
-    archive = partial / f"usr/src/{name}.tar.xz"
+    opened = source.archive.parent / "opened"
+    shutil.rmtree(opened, ignore_errors=True)
+    do(["dpkg-deb", "-x", str(package), str(opened)], f"opening {name}", 600)
+    archive = opened / f"usr/src/{name}.tar.xz"
     if not archive.is_file():
         raise Failure(f"{package.name} holds no usr/src/{name}.tar.xz (Debian may have packed it anew)")
     archive.rename(source.archive)
-    shutil.rmtree(partial)
-    partial.mkdir()
-    unpack(source, partial, PARTS)
-    partial.rename(source.folder)
+    shutil.rmtree(opened)
     package.unlink()
+
+
+def provision(series, update=False, inside=False):
+    """The newest source of a series. Without update, one that is there is good enough."""
+    folder = cache() / "sources"
+    name = f"linux-source-{series}"
+    archives = sorted(folder.glob(f"{name}_*.tar.xz"), key=lambda path: as_numbers(path.name))
+    source = Source(archives[-1]) if archives else None
+    if update or not source:
+        ask = root.ask if inside else output
+        versions = re.findall(r"^Version: (\S+)$", ask(["apt-cache", "show", "--no-all-versions", name]), re.M)
+        if not versions:
+            where = "the provisioned root's" if inside else "this machine's"
+            raise Failure(f"{where} apt sources have no package {name}")
+        source = Source(folder / f"{name}_{versions[0].split(':')[-1]}.tar.xz")
+        if not source.archive.exists():
+            need_space(1)
+            folder.mkdir(parents=True, exist_ok=True)
+            fetch(name, source, inside)
+    if not source.complete():
+        unpack_parts(source)
     return source

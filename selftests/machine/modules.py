@@ -1,0 +1,42 @@
+# SPDX-License-Identifier: MIT
+"""Builds kernel modules of the tests, for any of the kernels, where that kernel's modules are built."""
+
+import os
+import pathlib
+import shutil
+
+from machine import root
+from machine.cards import program
+from machine.common import Failure, cache, do, need_root
+
+
+def folder(kernel, name):
+    """Beside the emulator, where the guest sees it, too."""
+    return program().parent.absolute() / "modules" / kernel.release / name
+
+
+def build(kernel, name, files, words=()):
+    """Copies the files, one of which is a Kbuild, into a folder of the kernel and the module, and makes all modules there.
+
+    A file is a path, or a pair of a path and the name of the copy (which may lie in a folder). Returns the folder.
+    """
+    headers = kernel.headers()
+    if not headers:
+        raise Failure(f"there are no headers of Linux {kernel.release}: run  selftests/vm provision")
+    into = folder(kernel, name)
+    for file in files:
+        source, copy = file if isinstance(file, tuple) else (file, pathlib.Path(file).name)
+        target = into / copy
+        target.parent.mkdir(parents=True, exist_ok=True)
+        # What has not changed keeps its time, and is not compiled again.
+        if not target.exists() or target.read_bytes() != pathlib.Path(source).read_bytes():
+            shutil.copyfile(source, target)
+    command = ["make", "-C", str(headers), f"M={into}", *words, "modules"]
+    # A make that runs this passes nothing of its own on.
+    environment = {key: value for key, value in os.environ.items() if key not in ("MAKEFLAGS", "MFLAGS", "MAKELEVEL", "O", "CC")}
+    if kernel.builder() == "root":
+        need_root(f"building modules for Linux {kernel.release}")
+        command = root.inside(command, [into, cache() / "kernels"], "/")
+        environment.update(root.environment())
+    do(command, f"building {name} for Linux {kernel.release}", 900, env=environment)
+    return into
