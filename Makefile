@@ -101,6 +101,7 @@ include selftests/tests.mk
 include selftests/fuzz/fuzz.mk
 include selftests/machine/machine.mk
 include driver/driver.mk
+include selftests/driver/driver.mk
 
 # ---- Installation ----
 
