@@ -3,9 +3,6 @@
  * A card as a device. An agent is a context: its arena holds header, state and, behind them, the places of one batch,
  * of observations, actions and statistics. Two buffers in host memory are the ends of the copies: one mirrors header
  * and state, the other all that is behind.
- *
- * What an agent's first state is, and which tables are valid, lib/step knows: a twin of it lies on the mirror. It has a
- * batch of one and never computes.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -29,7 +26,6 @@ struct card_agent {
 	struct card_context context;
 	struct card_buffer mirror; /* of the arena from 0 to `behind` */
 	struct card_buffer work;   /* of the arena from `behind` on */
-	struct step_agent *twin;
 	struct step_tensor *tensors;
 	size_t tensor_count, state_bytes;
 	uint64_t behind, observation, action, statistics, end; /* arena offsets; the batch is at `behind` */
@@ -211,7 +207,6 @@ static void agent_destroy(struct device_agent *base)
 	struct card_agent *agent = card_agent(base);
 	const struct card *card = &card_device(base)->card;
 
-	step_agent_destroy(agent->twin);
 	card_context_destroy(&agent->context);
 	card_buffer_destroy(card, &agent->mirror);
 	card_buffer_destroy(card, &agent->work);
@@ -253,12 +248,27 @@ static void write_header(const struct card_agent *agent)
 	memcpy(agent->mirror.map, &header, sizeof(header));
 }
 
+/* What a new agent's state is, lib/step knows: one is made on the mirror, and is not needed for longer. */
+static int write_first_state(const struct card_agent *agent)
+{
+	struct step_config config = agent->config;
+	struct step_agent *twin;
+	int error;
+
+	/* The layout does not depend on the batch; scratch memory does. */
+	config.batch_max = 1;
+	error = step_agent_create(&config, agent->mirror.map + FIXAR_ARENA_STATE, pe_engine_find("scalar"), NULL,
+				  &twin);
+	if (!error)
+		step_agent_destroy(twin);
+	return error;
+}
+
 static int set_mode(struct device_agent *agent, const struct step_mode *mode);
 
 static int agent_create(struct fixar_device *base, const struct step_config *config, struct device_agent **created)
 {
 	struct card_device *device = (struct card_device *)base;
-	struct step_config twin = *config;
 	struct card_agent *agent;
 	int error = step_config_check(config, NULL, 0);
 
@@ -291,10 +301,7 @@ static int agent_create(struct fixar_device *base, const struct step_config *con
 			 log_errno(error));
 		goto failed;
 	}
-	/* The layout does not depend on the batch; scratch memory does. */
-	twin.batch_max = 1;
-	error = step_agent_create(&twin, agent->mirror.map + FIXAR_ARENA_STATE, pe_engine_find("scalar"), NULL,
-				  &agent->twin);
+	error = write_first_state(agent);
 	if (error)
 		goto failed;
 	write_header(agent);
@@ -362,6 +369,7 @@ static int train(struct device_agent *base, const struct step_batch *batch, stru
 		.operation = { { .type = DRM_FIXAR_OP_TRAIN, .count = batch->size, .input = agent->behind } },
 		.operation_count = 1,
 	};
+	struct step_statistics exact;
 	int error;
 
 	if (batch->size < 1 || batch->size > agent->config.batch_max)
@@ -376,9 +384,9 @@ static int train(struct device_agent *base, const struct step_batch *batch, stru
 	error = run(agent, "training", &round);
 	if (error)
 		return error;
-	statistics->critic_loss = (double)agent->last.loss_sum * 0x1p-22 / (double)batch->size;
-	statistics->mean_q = (double)(int64_t)agent->last.q_sum * 0x1p-18 / (double)batch->size;
-	memcpy(statistics->saturation, agent->last.saturation, sizeof(statistics->saturation));
+	exact = (struct step_statistics){ .loss_sum = agent->last.loss_sum, .q_sum = (int64_t)agent->last.q_sum };
+	memcpy(exact.saturation, agent->last.saturation, sizeof(exact.saturation));
+	device_statistics_set(statistics, &exact, batch->size);
 	return 0;
 }
 
@@ -410,12 +418,21 @@ static int read_quantizers(struct device_agent *base, struct step_quantizer *qua
 	return error;
 }
 
+/* Tables that are refused here cost an error; if the core had to refuse them, the context. */
 static int write_quantizers(struct device_agent *base, const struct step_quantizer *quantizers)
 {
 	struct card_agent *agent = card_agent(base);
-	int error = step_write_quantizers(agent->twin, quantizers);
+	const struct card_copy table = tensor_copy(agent, "quantizers");
+	struct step_quantizer before[2 * STEP_MAX_LAYERS * STEP_CLASSES];
+	unsigned char *place = agent->mirror.map + table.arena_offset;
+	size_t where;
 
-	return error ? error : upload(agent, "writing quantizers", tensor_copy(agent, "quantizers"));
+	memcpy(before, place, table.bytes);
+	memcpy(place, quantizers, table.bytes);
+	if (!step_tables_check(&agent->config, agent->mirror.map + FIXAR_ARENA_STATE, &where))
+		return upload(agent, "writing quantizers", table);
+	memcpy(place, before, table.bytes);
+	return -EINVAL;
 }
 
 /* ---- The state as bytes ---- */
@@ -443,12 +460,12 @@ static int state_read(struct device_agent *base, void *state)
 static int state_write(struct device_agent *base, const void *state)
 {
 	struct card_agent *agent = card_agent(base);
-	int error;
+	size_t where;
 
+	if (step_tables_check(&agent->config, state, &where))
+		return -EINVAL;
 	memcpy(agent->mirror.map + FIXAR_ARENA_STATE, state, agent->state_bytes);
-	/* Refused here, it costs an error; refused by the core, the context. */
-	error = step_agent_reload(agent->twin);
-	return error ? error : upload(agent, "writing the agent", state_copy(agent, 0, agent->behind));
+	return upload(agent, "writing the agent", state_copy(agent, 0, agent->behind));
 }
 
 /* ---- The device ---- */

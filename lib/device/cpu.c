@@ -124,9 +124,7 @@ static int train(struct device_agent *agent, const struct step_batch *batch, str
 	unlock(cpu);
 	if (error)
 		return error;
-	statistics->critic_loss = (double)exact.loss_sum * 0x1p-22 / (double)batch->size;
-	statistics->mean_q = (double)exact.q_sum * 0x1p-18 / (double)batch->size;
-	memcpy(statistics->saturation, exact.saturation, sizeof(statistics->saturation));
+	device_statistics_set(statistics, &exact, batch->size);
 	return 0;
 }
 

@@ -20,6 +20,9 @@ struct device_statistics {
 	uint64_t saturation[STEP_SATURATIONS];
 };
 
+/* Of fixed-point sums over a batch. */
+void device_statistics_set(struct device_statistics *statistics, const struct step_statistics *exact, uint32_t batch);
+
 struct device_ops {
 	int (*agent_create)(struct fixar_device *device, const struct step_config *config, struct device_agent **agent);
 	void (*agent_destroy)(struct device_agent *agent);

@@ -159,7 +159,7 @@ static inline int fake_operate(struct fake_context *context, const struct drm_fi
 	};
 	struct fixar_statistics *statistics = (void *)(context->arena + operation->statistics);
 	struct step_statistics exact = { 0 };
-	unsigned char *state = context->arena + FIXAR_ARENA_STATE, *copy;
+	unsigned char *state = context->arena + FIXAR_ARENA_STATE;
 	struct step_agent *agent;
 	size_t bytes;
 	int error = 0;
@@ -174,16 +174,8 @@ static inline int fake_operate(struct fake_context *context, const struct drm_fi
 	if (!context->loaded && operation->type != DRM_FIXAR_OP_RELOAD)
 		return fake_fault(context, DRM_FIXAR_FAULT_CORE, 5, 0);
 	context->loaded = 1;
-	copy = malloc(bytes);
-	if (!copy)
-		exit(1);
-	memcpy(copy, state, bytes);
-	if (step_agent_create(&config, state, pe_engine_find("scalar"), NULL, &agent)) {
-		free(copy);
+	if (step_agent_attach(&config, state, pe_engine_find("scalar"), NULL, &agent))
 		return fake_fault(context, DRM_FIXAR_FAULT_CORE, 4, 0x2000);
-	}
-	memcpy(state, copy, bytes);
-	free(copy);
 	error = step_agent_reload(agent);
 	step_set_mode(agent, &step_mode);
 	if (!error && operation->type == DRM_FIXAR_OP_ACT) {
