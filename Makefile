@@ -153,6 +153,7 @@ help:
 	@echo 'make check-sanitize   the tests again with the address, undefined-behaviour and thread sanitizers'
 	@echo 'make check-fuzz       the reader of checkpoints against mutated files, FUZZ_SECONDS=600'
 	@echo 'make check-vm         the virtual machine that tests the driver: boots each kernel (fetches them first, as root)'
+	@echo 'make check-debug      the driver on a kernel with KASAN, lockdep and the like (builds that kernel first: 20 minutes, once)'
 	@echo 'make check-learning   the studies: full-length training in all precisions (hours)'
 	@echo 'make format           clang-format over all C files'
 	@echo 'make clean            removes $(O)/'
