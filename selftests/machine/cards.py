@@ -4,6 +4,7 @@
 import json
 import os
 import pathlib
+import socket
 import subprocess
 import time
 
@@ -21,6 +22,41 @@ def usual_number():
     return CARDS if program().exists() else 0
 
 
+def control(run, card):
+    """The socket on which a card of a run is asked what it saw, and told what to do wrong."""
+    return run / f"card{card}.control"
+
+
+def ask(path, request):
+    """One request, a line, and its answer, a line of JSON."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
+        connection.settimeout(30 * slow())
+        try:
+            connection.connect(str(path))
+            connection.sendall(request.encode() + b"\n")
+            answer = connection.makefile().readline()
+        except OSError as error:
+            raise Failure(f"the emulated card does not answer on {path}: {error.strerror or error}") from None
+    try:
+        return json.loads(answer)
+    except ValueError:
+        raise Failure(f"the emulated card's answer to {request} is no JSON: {answer[:200]!r}") from None
+
+
+def doubtful_acts(run, number):
+    """What a careful driver would not have done to the cards, as lines for people."""
+    lines = []
+    for card in range(number):
+        answer = ask(control(run, card), "strict")
+        if not answer.get("ok"):
+            raise Failure(f"card {card} does not say what it doubts: {answer.get('error')}")
+        lines += [f"card {card}: {act['text']} ({act['count']} times)" for act in answer["strict"]]
+        # It keeps a limited number of different ones.
+        if answer["total"] and not answer["strict"]:
+            lines.append(f"card {card}: {answer['total']} doubtful acts")
+    return lines
+
+
 def serve(number, fault, run, processes):
     """Starts the servers and returns QEMU's arguments for them. The processes are appended as they start, so that the caller
     ends those that run also if one does not come up. Card 0 alone gets the fault: the other is the innocent neighbour.
@@ -34,21 +70,21 @@ def serve(number, fault, run, processes):
         raise Failure(f"there is no emulated card to plug in: {emulator} does not exist (run make; or --cards 0)")
     arguments = []
     for card in range(number):
-        socket = run / f"card{card}"
-        command = [str(emulator), "--socket", str(socket), "--control", f"{socket}.control"]
+        place = run / f"card{card}"
+        command = [str(emulator), "--socket", str(place), "--control", str(control(run, card))]
         if fault and card == 0:
             command += ["--fault", fault]
-        with open(f"{socket}.log", "wb") as log:
+        with open(f"{place}.log", "wb") as log:
             server = start(command, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT)
         processes.append(server)
         limit = time.monotonic() + 30 * slow()
-        while not socket.exists():
+        while not place.exists():
             if server.poll() is not None or time.monotonic() > limit:
-                said = pathlib.Path(f"{socket}.log").read_text(errors="replace").splitlines()[-10:]
+                said = pathlib.Path(f"{place}.log").read_text(errors="replace").splitlines()[-10:]
                 raise Failure("\n".join([f"card {card} does not come up (exit status {server.poll()})"] + said))
             time.sleep(0.02)
         device = {"driver": "vfio-user-pci", "id": f"card{card}", "bus": f"port{card}",
-                  "socket": {"type": "unix", "path": str(socket)}, "x-msg-timeout": 60000}
+                  "socket": {"type": "unix", "path": str(place)}, "x-msg-timeout": 60000}
         arguments += ["-device", f"pcie-root-port,id=port{card},slot={card + 1},chassis={card + 1}",
                       "-device", json.dumps(device)]
     return arguments

@@ -13,12 +13,13 @@ import termios
 import time
 
 from machine import cards, initramfs, ktap, qemu
-from machine.common import SOURCE, cache, end, say, slow, start
+from machine.common import SOURCE, Failure, cache, end, say, slow, start
 from machine.kernel_log import Log
 
 # Exit statuses of our own, after timeout(1)'s; all others are the command's.
 COMPLAINED = 120  # the kernel log has lines that a sound kernel does not print
 DIED = 121  # the guest ended before the command did
+DOUBTED = 122  # a card saw what a careful driver does not do (--strict)
 TIMED_OUT = 124
 NOT_STARTED = 125
 
@@ -185,6 +186,7 @@ class Session:
 
     def judge(self, status, log, text, folder, machine, number, seconds):
         """Says what there is to say and returns the exit status."""
+        options = self.options
         problems, code = [], status.code
         if not status.running:
             said = folder / "qemu"
@@ -212,6 +214,16 @@ class Session:
             # A limit or a death says more than that the kernel complained about it.
             if code == status.code:
                 code = COMPLAINED
+        if options.strict:
+            try:
+                doubts = cards.doubtful_acts(folder, number)
+            except Failure as failure:
+                doubts = str(failure).splitlines()
+            if doubts:
+                problems.append("the cards saw what a careful driver does not do:")
+                problems += ["    | " + line for line in doubts]
+                if code == status.code:
+                    code = DOUBTED
         if status.code == 127 and code == 127:
             problems.append(f"the guest has no command {self.command[0]} (it sees this machine's files)")
         for line in problems:
