@@ -47,7 +47,7 @@ LIB_OBJ := $(LIB_SRC:%.c=$(O)/%.o)
 TOOL_SRC := $(wildcard tools/fixar/*.c)
 TOOL_OBJ := $(TOOL_SRC:%.c=$(O)/%.o)
 
-all: $(O)/libfixar.so $(O)/libfixar.a $(O)/libfixar.pc $(O)/fixar plugins
+all: $(O)/libfixar.so $(O)/libfixar.a $(O)/libfixar.pc $(O)/fixar $(O)/fixar-emu plugins
 
 # Loops over tensors outside the engines (ReLU and its mask): let the compiler vectorize them.
 $(O)/lib/nn/%.o: EXTRA := -O3
@@ -101,6 +101,7 @@ include selftests/tests.mk
 include selftests/fuzz/fuzz.mk
 include selftests/machine/machine.mk
 include driver/driver.mk
+include tools/emu/emu.mk
 include selftests/driver/driver.mk
 
 # ---- Installation ----

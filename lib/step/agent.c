@@ -108,6 +108,25 @@ static size_t place_scratch(struct step_agent *agent, unsigned char *memory, siz
 	return (size_t)(cursor - memory);
 }
 
+size_t step_scratch_bytes_per_sample(const struct step_config *config)
+{
+	const size_t other = 1 + config->observation_dim + (size_t)config->action_dim;	/* a pass's output, the target value */
+	size_t widest = other, sum = 0;
+
+	for (int n = 0; n < STEP_NETWORKS; n++) {
+		uint32_t inputs[STEP_MAX_LAYERS], outputs[STEP_MAX_LAYERS];
+		const uint32_t layers = step_layers(config, (enum step_network)n, inputs, outputs);
+
+		for (uint32_t l = 0; l < layers; l++) {
+			sum += inputs[l];
+			widest = inputs[l] > widest ? inputs[l] : widest;
+			widest = outputs[l] > widest ? outputs[l] : widest;
+		}
+	}
+	/* Both gradients and the transposed; a row of the packed panel, whose depth may be the batch; alignment. */
+	return (sum + 3 * widest + 4 * other + PE_PANEL_COLUMNS) * sizeof(int32_t) + STEP_ALIGNMENT;
+}
+
 static void initialize(struct step_agent *agent)
 {
 	const uint32_t layers = agent->config.hidden_count + 1;

@@ -145,6 +145,8 @@ int step_agent_create(const struct step_config *config, void *arena, const struc
  */
 int step_agent_attach(const struct step_config *config, void *arena, const struct pe_engine *engine, struct pe_pool *pool,
 		      struct step_agent **agent);
+/* An upper bound of the scratch memory that each sample of batch_max costs. */
+size_t step_scratch_bytes_per_sample(const struct step_config *config);
 void step_agent_destroy(struct step_agent *agent);
 
 /* To be called after the arena was written from outside (a restored checkpoint). 0, or -EINVAL if a table in it is out of range. */
