@@ -113,6 +113,7 @@ struct card_round {
 	struct card_copy up[CARD_COPIES], down[CARD_COPIES];
 	struct drm_fixar_operation operation[CARD_OPERATIONS];
 	uint32_t up_count, down_count, operation_count;
+	const uint32_t *channel; /* of the copies; NULL: the driver chooses */
 };
 
 /*

@@ -253,13 +253,15 @@ static void fill_copies(struct drm_fixar_copy *to, const struct card_copy *from,
 }
 
 static void add_job(struct drm_fixar_job *jobs, uint32_t *count, const struct card_context *context, uint32_t queue,
-		    struct drm_fixar_array operations)
+		    struct drm_fixar_array operations, const uint32_t *channel)
 {
 	if (!operations.count)
 		return;
 	jobs[*count] = (struct drm_fixar_job){
 		.ctx = context->handle,
 		.queue = queue,
+		.channel = channel ? *channel : 0,
+		.flags = channel ? DRM_FIXAR_JOB_CHANNEL : 0,
 		.depends = *count ? 1u << (*count - 1) : 0,
 		.operations = operations,
 	};
@@ -276,10 +278,11 @@ static int submit(const struct card_context *context, const struct card_round *r
 
 	fill_copies(up, round->up, round->up_count);
 	fill_copies(down, round->down, round->down_count);
-	add_job(jobs, &count, context, DRM_FIXAR_QUEUE_H2C, array(up, sizeof(up[0]), round->up_count));
+	add_job(jobs, &count, context, DRM_FIXAR_QUEUE_H2C, array(up, sizeof(up[0]), round->up_count), round->channel);
 	add_job(jobs, &count, context, DRM_FIXAR_QUEUE_CORE,
-		array(round->operation, sizeof(round->operation[0]), round->operation_count));
-	add_job(jobs, &count, context, DRM_FIXAR_QUEUE_C2H, array(down, sizeof(down[0]), round->down_count));
+		array(round->operation, sizeof(round->operation[0]), round->operation_count), NULL);
+	add_job(jobs, &count, context, DRM_FIXAR_QUEUE_C2H, array(down, sizeof(down[0]), round->down_count),
+		round->channel);
 	if (!count)
 		return -EINVAL;
 	jobs[count - 1].out_syncs = array(&end, sizeof(end), 1);

@@ -12,5 +12,8 @@ int cmd_plot(int argc, char **argv);
 int cmd_model(int argc, char **argv);
 int cmd_bench(int argc, char **argv);
 int cmd_info(int argc, char **argv);
+int cmd_mode(int argc, char **argv);
+int cmd_dma(int argc, char **argv);
+int cmd_top(int argc, char **argv);
 
 #endif /* FIXAR_TOOLS_COMMANDS_H */

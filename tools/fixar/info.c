@@ -6,11 +6,12 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "cards.h"
 #include "commands.h"
+#include "info_card.h"
 
 static const char *const engines[] = { "avx512", "avx2", "neon", "scalar" };
 static const char *const locomotion[] = { "halfcheetah", "hopper", "swimmer" };
-static const char cards[] = "this version computes on the CPU only; it looks for no cards";
 
 #define KEY_JSON 0x1000
 
@@ -71,7 +72,7 @@ static json_t *collect(void)
 	struct fixar_device_options options = FIXAR_DEVICE_OPTIONS_INIT;
 	json_t *available = json_array(), *environments = json_array();
 	struct fixar_device *device = NULL;
-	json_t *info;
+	json_t *info, *cards = cards_describe_all();
 	cpu_set_t set;
 	int error, processors = 1;
 
@@ -82,10 +83,10 @@ static json_t *collect(void)
 			json_array_append_new(available, json_string(engines[i]));
 	fixar_env_each(collect_environment, environments);
 	error = fixar_device_open("cpu", &options, &device);
-	info = json_pack("{s:s, s:o, s:s, s:i, s:o, s:o, s:[], s:s}", "version", fixar_version(), "engines", available,
+	info = json_pack("{s:s, s:o, s:s, s:i, s:o, s:o, s:o}", "version", fixar_version(), "engines", available,
 			 "device", error ? cli_reason(error) : fixar_device_description(device), "processors",
 			 processors, "environments", environments, "missing_environments", missing(environments),
-			 "cards", "cards_note", cards);
+			 "cards", cards ? cards : json_array());
 	fixar_device_close(device);
 	return info;
 }
@@ -101,7 +102,8 @@ static void print_text(const json_t *info)
 	json_array_foreach(json_object_get(info, "engines"), i, item)
 		printf(" %s%s", json_string_value(item), i ? "" : " (chosen)");
 	printf("\nprocessors    %lld\n", (long long)json_integer_value(json_object_get(info, "processors")));
-	printf("cards         none: %s\n", json_string_value(json_object_get(info, "cards_note")));
+	if (!json_array_size(json_object_get(info, "cards")))
+		printf("cards         none\n");
 	json_array_foreach(json_object_get(info, "environments"), i, item)
 	{
 		double threshold = json_number_value(json_object_get(item, "reward_threshold"));
@@ -117,6 +119,8 @@ static void print_text(const json_t *info)
 	}
 	json_array_foreach(json_object_get(info, "missing_environments"), i, item)
 		printf("%-14s%s\n", i ? "" : "missing", json_string_value(json_object_get(item, "reason")));
+	json_array_foreach(json_object_get(info, "cards"), i, item)
+		info_print_card(item);
 }
 
 int cmd_info(int argc, char **argv)

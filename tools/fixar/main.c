@@ -17,6 +17,9 @@ static const struct {
 	{ "model", cmd_model, "what a core of a given size would need and reach" },
 	{ "bench", cmd_bench, "measure the speed of training and acting" },
 	{ "info", cmd_info, "what this program and this machine offer" },
+	{ "mode", cmd_mode, "a card's mode registers, and those of new contexts" },
+	{ "dma", cmd_dma, "verified copies to a card and back, and how fast they are" },
+	{ "top", cmd_top, "how busy a card is, and by whom" },
 };
 #define COMMANDS (sizeof(commands) / sizeof(commands[0]))
 
