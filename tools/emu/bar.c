@@ -36,8 +36,12 @@ static bool is_word(uint32_t offset, uint32_t count)
 }
 
 /* An access: the occasion to be gone. */
-static bool reachable(struct card *card)
+static bool reachable(struct card *card, unsigned bar, uint32_t offset)
 {
+	if (!config_space_memory(&card->config) && !card->gone) {
+		strict_note(card, "an access to %#x of BAR%u while memory space is off", offset, bar);
+		return false;
+	}
 	if (!card->gone && faults_strike(card, FAULT_REMOVAL_ACCESS, FAULT_ANYWHERE))
 		card_remove(card);
 	return !card->gone;
@@ -57,7 +61,7 @@ void bar_read(struct card *card, unsigned bar, uint32_t offset, void *data, uint
 	uint32_t done = 0;
 
 	memset(data, 0xff, count);
-	if (!count || !reachable(card))
+	if (!count || !reachable(card, bar, offset))
 		return;
 	if (!is_word(offset, count))
 		strict_note(card, "a read of %u bytes at %#x of BAR%u, which is no aligned word", count, offset, bar);
@@ -76,7 +80,7 @@ void bar_write(struct card *card, unsigned bar, uint32_t offset, const void *dat
 {
 	uint32_t word;
 
-	if (!count || !reachable(card))
+	if (!count || !reachable(card, bar, offset))
 		return;
 	record_access(card, bar, offset, count, true, first_bytes(data, count));
 	if (is_word(offset, count)) {

@@ -125,7 +125,7 @@ static bool check_header(struct core_command *command, const struct fixar_arena_
 			return wrong_header(command, FIELD(hidden) + i * sizeof(header->hidden[0]));
 	for (size_t i = 0; i < sizeof(header->reserved) / sizeof(header->reserved[0]); i++)
 		if (header->reserved[i])
-			return wrong_header(command, FIELD(reserved) + i * sizeof(header->reserved[0]));
+			return wrong_header(command, FIELD(reserved));
 	return true;
 }
 

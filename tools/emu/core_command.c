@@ -25,6 +25,17 @@ static uint64_t transaction(uint64_t offset)
 	return offset & ~(uint64_t)(FIXAR_ARENA_ALIGN - 1);
 }
 
+/* Where the first byte of a range lies that is not in memory. */
+static uint64_t first_missing(const struct card *card, const struct core_command *command, uint64_t offset, uint64_t count)
+{
+	const struct card_memory *memory = &card->memory;
+	const uint64_t end = memory->base + memory->size - command->window_base; /* of memory, as an offset */
+
+	if (!card_memory_at(memory, command->window_base + offset, 1) || end - offset >= count)
+		return offset;
+	return end;
+}
+
 /* The bytes of a range, or NULL: the command has failed. */
 static unsigned char *reach(struct card *card, struct core_command *command, uint64_t offset, uint64_t count,
 			    uint32_t error)
@@ -39,7 +50,7 @@ static unsigned char *reach(struct card *card, struct core_command *command, uin
 			 ? NULL
 			 : card_memory_at(&card->memory, command->window_base + offset, count);
 	if (!memory)
-		core_fail(command, error, transaction(offset));
+		core_fail(command, error, transaction(first_missing(card, command, offset, count)));
 	return memory;
 }
 
@@ -60,14 +71,15 @@ bool core_load(struct card *card, struct core_command *command, uint64_t offset,
 
 bool core_store(struct card *card, struct core_command *command, uint64_t offset, const void *bytes, uint64_t count)
 {
-	unsigned char *memory = reach(card, command, offset, count, FIXAR_ERROR_WRITE);
+	unsigned char *memory;
 
+	command->started = true;
+	memory = reach(card, command, offset, count, FIXAR_ERROR_WRITE);
 	if (!memory)
 		return false;
 	memcpy(memory, bytes, count);
 	card_memory_wrote(&card->memory, command->window_base + offset, count);
 	command->write_bytes += count;
-	command->started = true;
 	card->core.progress++;
 	return true;
 }

@@ -281,6 +281,7 @@ static void doorbell(struct card *card, uint32_t value)
 	struct core *core = &card->core;
 	const uint32_t next = (core->submitted + 1) & FIXAR_CORE_SEQ;
 
+	value &= FIXAR_CORE_SEQ;
 	/* The one refusal that a careful driver can meet: it did not know yet. */
 	if (core->halted) {
 		core_refuse(card, FIXAR_CORE_DOORBELL);

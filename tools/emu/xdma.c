@@ -164,6 +164,29 @@ static bool configuration_write(struct card *card, uint32_t offset, uint32_t val
 
 /* ---- SGDMA's common registers ---- */
 
+static uint32_t common_bit(const struct xdma_channel *channel)
+{
+	return 1u << (channel->number + (channel->from_card ? 16 : 0));
+}
+
+bool xdma_credit_mode(const struct xdma_channel *channel)
+{
+	return channel->card->xdma.credit_mode & common_bit(channel);
+}
+
+bool xdma_fetch_halted(const struct xdma_channel *channel)
+{
+	return channel->card->xdma.halt & common_bit(channel);
+}
+
+/* Credits are gone when credit mode is off. */
+static void drop_credits(struct card *card)
+{
+	for (unsigned i = 0; i < XDMA_CHANNELS; i++)
+		if (!xdma_credit_mode(&card->xdma.channel[i]))
+			card->xdma.channel[i].credits = 0;
+}
+
 static uint32_t common_read(const struct card *card, uint32_t offset)
 {
 	switch (offset) {
@@ -204,6 +227,7 @@ static bool common_write(struct card *card, uint32_t offset, uint32_t value)
 	default:
 		return false;
 	}
+	drop_credits(card);
 	xdma_wake(card);
 	return true;
 }

@@ -77,6 +77,7 @@ void xdma_engine_stop(struct xdma_channel *channel);
 void xdma_performance_control(struct xdma_channel *channel, uint32_t value);
 void xdma_performance_begin(struct xdma_channel *channel);
 void xdma_performance_end(struct xdma_channel *channel);
+void xdma_performance_count(struct xdma_channel *channel, uint32_t bytes);
 uint32_t xdma_performance_read(const struct xdma_channel *channel, uint32_t offset);
 
 /* xdma_interrupts.c */
@@ -89,5 +90,8 @@ void xdma_user_line(struct card *card, unsigned line, bool level);
 
 /* "h2c0" */
 const char *xdma_channel_name(unsigned index);
+/* Whether a channel waits for credits: SGDMA's common registers. */
+bool xdma_credit_mode(const struct xdma_channel *channel);
+bool xdma_fetch_halted(const struct xdma_channel *channel);
 
 #endif /* FIXAR_EMU_XDMA_H */

@@ -2,7 +2,9 @@
 /* The registers of a channel and of its SGDMA block. */
 #include "card.h"
 
-#define CONTROL_MASK (0x0fffffffu & ~0x01000180u) /* without the reserved bits 7, 8 and 24 */
+/* Bits of Control that are no enables. */
+#define CONTROL_OTHER \
+	(FIXAR_XDMA_CONTROL_RUN | FIXAR_XDMA_CONTROL_NON_INC | FIXAR_XDMA_CONTROL_WRITE_BACK | FIXAR_XDMA_CONTROL_STREAM_NO_WB)
 #define CREDITS_MASK 0x3ffu
 
 /* Bits that have a meaning as an enable, for each direction. */
@@ -56,7 +58,7 @@ static void set_control(struct xdma_channel *channel, uint32_t value)
 {
 	const uint32_t before = channel->control;
 
-	channel->control = value & CONTROL_MASK;
+	channel->control = value & (CONTROL_OTHER | enables(channel));
 	if (~before & channel->control & FIXAR_XDMA_CONTROL_RUN)
 		xdma_engine_run(channel);
 	else if (before & ~channel->control & FIXAR_XDMA_CONTROL_RUN)
@@ -147,8 +149,9 @@ void xdma_sgdma_write(struct xdma_channel *channel, uint32_t offset, uint32_t va
 		channel->adjacent = value & FIXAR_XDMA_SGDMA_ADJACENT_MASK;
 		break;
 	case FIXAR_XDMA_SGDMA_CREDITS:
-		/* A write adds. */
-		channel->credits = (channel->credits + value) & CREDITS_MASK;
+		/* A write adds, in credit mode. */
+		if (xdma_credit_mode(channel))
+			channel->credits = (channel->credits + value) & CREDITS_MASK;
 		xdma_wake(channel->card);
 		break;
 	default:

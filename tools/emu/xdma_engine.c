@@ -301,7 +301,7 @@ static enum outcome do_transfer(struct run *run, const struct fixar_xdma_descrip
 		core_ecc_error(card);
 	if (!status) {
 		card->record.bytes[channel->index] += transfer.bytes;
-		channel->performance.beats += (transfer.bytes + BEAT - 1) / BEAT;
+		xdma_performance_count(channel, transfer.bytes);
 	}
 	return status ? failed(run, status, true) : GO_ON;
 }
@@ -366,17 +366,15 @@ static void check_links(const struct run *run, const struct fixar_xdma_descripto
 static enum outcome wait_for_credit(struct run *run, bool take)
 {
 	struct xdma_channel *channel = run->channel;
-	struct xdma *xdma = &run->card->xdma;
-	const uint32_t bit = 1u << (channel->number + (channel->from_card ? 16 : 0));
+	const bool credits = take && xdma_credit_mode(channel);
 
-	while (!abandoned(run) && run_is_on(run) &&
-	       ((xdma->halt & bit) || (take && (xdma->credit_mode & bit) && !channel->credits)))
+	while (!abandoned(run) && run_is_on(run) && (xdma_fetch_halted(channel) || (credits && !channel->credits)))
 		card_wait(run->card, &channel->wake);
 	if (abandoned(run))
 		return ABANDONED;
 	if (!run_is_on(run))
 		return stopped(run);
-	if (take && (xdma->credit_mode & bit))
+	if (credits && channel->credits)
 		channel->credits--;
 	return GO_ON;
 }

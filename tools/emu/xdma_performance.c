@@ -2,6 +2,7 @@
 /* PG195's performance counters of a channel. */
 #include "card.h"
 
+#define BEAT 64	   /* bytes of the AXI width */
 #define CLOCK_NS 4 /* 250 MHz */
 #define COUNT_MASK ((UINT64_C(1) << 42) - 1)
 
@@ -46,6 +47,12 @@ void xdma_performance_end(struct xdma_channel *channel)
 {
 	if (automatic(&channel->performance))
 		stop(&channel->performance);
+}
+
+void xdma_performance_count(struct xdma_channel *channel, uint32_t bytes)
+{
+	if (channel->performance.control & FIXAR_XDMA_PERF_CONTROL_RUN)
+		channel->performance.beats += (bytes + BEAT - 1) / BEAT;
 }
 
 static uint32_t high(uint64_t count)
