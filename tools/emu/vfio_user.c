@@ -375,6 +375,8 @@ void vfio_user_handle(struct card *card, const struct vfio_user_message *message
 	case VFIO_USER_RESET:
 		pthread_mutex_lock(&card->lock);
 		card_bus_reset(card);
+		/* It has disabled MSI and MSI-X: who enables them again gives new descriptors. */
+		interrupts_forget(&card->interrupts);
 		pthread_mutex_unlock(&card->lock);
 		break;
 	default:

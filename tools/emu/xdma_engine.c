@@ -209,6 +209,11 @@ static int move_beats(struct card *card, uint64_t epoch, bool from_card, struct 
 	return error;
 }
 
+static uint32_t decode_error(const struct xdma_channel *channel)
+{
+	return channel->from_card ? FIXAR_XDMA_STATUS_READ_AXI_DECODE : FIXAR_XDMA_STATUS_WRITE_AXI_DECODE;
+}
+
 /* Without the lock. Returns status bits. */
 static uint32_t move_bytes(const struct run *run, struct transfer *transfer)
 {
@@ -219,7 +224,7 @@ static uint32_t move_bytes(const struct run *run, struct transfer *transfer)
 	uint64_t where;
 
 	if (!memory)
-		return from_card ? FIXAR_XDMA_STATUS_READ_AXI_DECODE : FIXAR_XDMA_STATUS_WRITE_AXI_DECODE;
+		return decode_error(run->channel);
 	if (from_card && !card_memory_readable(&card->memory, transfer->card, span, &where))
 		return FIXAR_XDMA_STATUS_READ_AXI_SLAVE;
 	transfer->error = move_beats(card, run->epoch, from_card, transfer, memory);
@@ -297,6 +302,9 @@ static enum outcome do_transfer(struct run *run, const struct fixar_xdma_descrip
 	if (abandoned(run))
 		return ABANDONED;
 	note_host_error(run, &transfer);
+	if (status == decode_error(channel))
+		strict_note(card, "%s: %u bytes at %#llx, of which not all are card memory", run->name, transfer.bytes,
+			    (unsigned long long)transfer.card);
 	if (status == FIXAR_XDMA_STATUS_READ_AXI_SLAVE && channel->from_card)
 		core_ecc_error(card);
 	if (!status) {
