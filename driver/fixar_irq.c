@@ -3,8 +3,8 @@
  * Interrupts: a vector for each channel and one for the core, or one for all.
  *
  * Handlers run in hard interrupt context, allocate nothing and read at most four registers, six
- * with a single vector: what else a single vector has to say is its thread's. drm_dev_enter() is not needed in them: vectors are freed before registers
- * are unmapped (devm, in reverse order).
+ * with a single vector: what else a single vector has to say is its thread's. drm_dev_enter() is
+ * not needed in them: vectors are freed before registers are unmapped (devm, in reverse order).
  */
 #include <linux/interrupt.h>
 #include <linux/module.h>

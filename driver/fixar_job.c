@@ -9,6 +9,7 @@
  * gate alone. So destroying a context or removing the device can end every wait at once, whoever
  * owns the fence that never comes.
  */
+#include <linux/dma-resv.h>
 #include <linux/slab.h>
 
 #include "fixar_device.h"
@@ -321,6 +322,19 @@ void fixar_jobs_cancel(struct fixar_context *ctx)
 /* ---- Arming and pushing ---- */
 
 /*
+ * Whoever keeps this fence may take its lock after this module is gone, and with the module its
+ * class of locks. So the class is one of the kernel's own, of which nobody uses the last subclass.
+ */
+static void fixar_done_lock_init(spinlock_t *lock)
+{
+	spin_lock_init(lock);
+	lockdep_init_map_type(&lock->dep_map, reservation_ww_class.mutex_name,
+			      &reservation_ww_class.mutex_key, MAX_LOCKDEP_SUBCLASSES - 1,
+			      lock->dep_map.wait_type_inner, lock->dep_map.wait_type_outer,
+			      lock->dep_map.lock_type);
+}
+
+/*
  * The scheduler's finished fence is signalled: in an interrupt, a work or the scheduler, with that
  * fence's lock held.
  */
@@ -365,12 +379,7 @@ void fixar_job_arm(struct fixar_job *job)
 	}
 
 	job->number = ++ctx->jobs_submitted;
-	spin_lock_init(&done->lock);
-	/*
-	 * Whoever keeps this fence may take its lock after this module is gone, and its class of
-	 * locks with it: it is given a class of the kernel.
-	 */
-	lockdep_set_novalidate_class(&done->lock);
+	fixar_done_lock_init(&done->lock);
 	dma_fence_init(&done->base, fixar_fence_ops, &done->lock, ctx->fence_context[job->queue],
 		       ++ctx->fence_seqno[job->queue]);
 	job->pushed = true;
