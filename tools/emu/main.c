@@ -2,14 +2,12 @@
 /* fixar-emu: the emulated card. Options, sockets, the life of the process. */
 #include <argp.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
-#include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -206,26 +204,33 @@ static const struct argp argp = {
 	       "power-on.",
 };
 
-/* A listening socket in place of whatever stale one there is; -1 with a message. */
+/*
+ * A listening socket in place of whatever stale one there is; -1 with a message. It gets its name when it listens: who
+ * waits for the name can connect at once.
+ */
 static int listen_at(const char *path)
 {
 	struct sockaddr_un address = { .sun_family = AF_UNIX };
 	struct stat status;
 	int fd;
 
-	if (strlen(path) >= sizeof(address.sun_path)) {
-		fprintf(stderr, "fixar-emu: %s: more than %zu characters\n", path, sizeof(address.sun_path) - 1);
+	if (snprintf(address.sun_path, sizeof(address.sun_path), "%s.new", path) >= (int)sizeof(address.sun_path)) {
+		fprintf(stderr, "fixar-emu: %s: more than %zu characters\n", path, sizeof(address.sun_path) - sizeof(".new"));
 		return -1;
 	}
-	strcpy(address.sun_path, path);
 	/* Only a socket is taken away, never a file that somebody named by mistake. */
-	if (!lstat(path, &status) && S_ISSOCK(status.st_mode))
-		unlink(path);
+	if (!lstat(path, &status) && !S_ISSOCK(status.st_mode)) {
+		fprintf(stderr, "fixar-emu: %s: exists and is no socket\n", path);
+		return -1;
+	}
+	unlink(address.sun_path);
 	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	if (fd < 0 || bind(fd, (struct sockaddr *)&address, sizeof(address)) || listen(fd, 8)) {
+	if (fd < 0 || bind(fd, (struct sockaddr *)&address, sizeof(address)) || listen(fd, 8) ||
+	    rename(address.sun_path, path)) {
 		fprintf(stderr, "fixar-emu: %s: %s\n", path, strerror(errno));
 		if (fd >= 0)
 			close(fd);
+		unlink(address.sun_path);
 		return -1;
 	}
 	return fd;
@@ -336,7 +341,7 @@ static int run(struct card *card, const struct settings *settings)
 	if (settings->control) {
 		const int fd = listen_at(settings->control);
 
-		error = fd < 0 ? -errno : control_start(card, fd, quit, &control);
+		error = fd < 0 ? -1 : control_start(card, fd, quit, &control);
 	}
 	listener = error ? -1 : listen_at(settings->socket);
 	if (listener >= 0) {
