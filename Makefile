@@ -40,7 +40,7 @@ $(error The newest node of $(MAP) is LIBFIXAR_$(NODE), but include/fixar/fixar.h
 endif
 
 LIB_SRC := $(wildcard lib/fx/*.c lib/pe/*.c lib/nn/*.c lib/step/*.c lib/device/*.c lib/float32/*.c lib/env/*.c lib/qat/*.c \
-	lib/checkpoint/*.c lib/metrics/*.c lib/ddpg/*.c lib/agent/*.c)
+	lib/checkpoint/*.c lib/metrics/*.c lib/ddpg/*.c lib/agent/*.c lib/cost/*.c lib/ppo/*.c lib/quantize/*.c)
 # Kernels of other architectures.
 LIB_SRC := $(filter-out $(if $(filter x86_64,$(ARCH)),,%_avx2.c %_avx512.c) $(if $(filter aarch64,$(ARCH)),,%_neon.c),$(LIB_SRC))
 LIB_OBJ := $(LIB_SRC:%.c=$(O)/%.o)
@@ -97,6 +97,7 @@ $(O)/fixar: $(TOOL_OBJ) $(O)/libfixar.a
 	$(CC) $(CFLAGS) -rdynamic -o $@ $(TOOL_OBJ) $(O)/libfixar.a $(LDFLAGS) $(LDLIBS_TOOL) -ldl
 
 include lib/env/plugins.mk
+include lib/cost/cost.mk
 include selftests/tests.mk
 include selftests/fuzz/fuzz.mk
 include selftests/machine/machine.mk
