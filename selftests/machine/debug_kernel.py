@@ -5,6 +5,7 @@ Its release names what it was made of: 6.12.117-fixar-debug-KEY, with a key of t
 the compiler. An interrupted build goes on where it was.
 """
 
+import fcntl
 import hashlib
 import os
 import re
@@ -40,8 +41,19 @@ class Build:
         self.environment.update(LC_ALL="C.UTF-8", KBUILD_BUILD_USER="fixar", KBUILD_BUILD_HOST="fixar", KBUILD_BUILD_VERSION="1")
         self.command = ["make", "-C", str(self.tree), f"O={self.objects}"]
 
+    def alone(self):
+        """Waits for what is left of a build whose program was killed. Every process of a build inherits the lock, and
+        whoever begins one holds it until the last of them has ended."""
+        self.place.mkdir(parents=True, exist_ok=True)
+        self.lock = open(self.place / "lock", "w")
+        try:
+            fcntl.flock(self.lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            say("waiting for the rest of an interrupted build to end")
+            fcntl.flock(self.lock, fcntl.LOCK_EX)
+
     def make(self, what, limit, *words):
-        do([*self.command, *words], what, limit, env=self.environment)
+        do([*self.command, *words], what, limit, env=self.environment, pass_fds=[self.lock.fileno()])
 
     def says(self, *words):
         return output([*self.command, "-s", *words], env=self.environment).strip()
@@ -110,6 +122,7 @@ def provision(update=False):
         raise Failure("the packages above are needed first")
     version = release(source)  # after the compiler is there
     build = Build(cache() / "debug" / version)
+    build.alone()
     if not build.tree.is_dir():
         need_space(4)
         partial = build.place / "tree.partial"
