@@ -56,6 +56,8 @@ class Core:
 
     def __init__(self, card):
         self.card = card
+        # Section 17: MEMORY_READY comes within a second of configuration; before it doorbells are refused.
+        wait(lambda: card.user(STATUS) & MEMORY_READY, "MEMORY_READY does not come")
         self.base, self.size = card.user64(MEMORY_BASE), card.user64(MEMORY_SIZE)
         self.depth = card.user(DEPTH)
         self.seq = card.user(COMPLETED)

@@ -135,6 +135,7 @@ def shared_vector(card):
 
 def latched(card):
     """an interrupt of a vector that has no event yet is delivered when the event comes"""
+    card.client.set_irqs(vfio_user.MSIX, 0, 0)
     card.msix(2)
     vectors(card, [5, 5, 5, 5])
     card.dma_write(SET, 0xf)
