@@ -86,7 +86,7 @@ static int make_engine(struct foreign_card *card)
 
 	resources[0] = DEFINE_RES_MEM(pci_resource_start(pdev, bar), ENGINE_BYTES);
 	resources[0].parent = &pdev->resource[bar];
-	resources[1] = (struct resource)DEFINE_RES_IRQ(pci_irq_vector(pdev, 0));
+	resources[1] = DEFINE_RES_IRQ(pci_irq_vector(pdev, 0));
 	resources[1].end += vectors - 1;
 
 	/* How dma_request_chan() finds channels of a direction by names. */
