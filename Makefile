@@ -117,7 +117,7 @@ man_dir  = $(DESTDIR)$(MANDIR)/man$(patsubst .%,%,$(suffix $(1)))
 install: all
 	$(INSTALL) -d $(DESTDIR)$(BINDIR) $(DESTDIR)$(LIBDIR)/pkgconfig $(DESTDIR)$(LIBDIR)/fixar
 	$(INSTALL) -d $(DESTDIR)$(INCLUDEDIR)/fixar $(DESTDIR)$(DOCDIR)/examples $(sort $(foreach page,$(MAN),$(call man_dir,$(page))))
-	$(INSTALL) -m 755 $(O)/fixar $(DESTDIR)$(BINDIR)/
+	$(INSTALL) -m 755 $(O)/fixar $(O)/fixar-emu $(DESTDIR)$(BINDIR)/
 	$(INSTALL) -m 755 $(O)/libfixar.so.0 $(DESTDIR)$(LIBDIR)/
 	ln -sf libfixar.so.0 $(DESTDIR)$(LIBDIR)/libfixar.so
 	$(INSTALL) -m 644 $(O)/libfixar.a $(DESTDIR)$(LIBDIR)/
@@ -130,7 +130,7 @@ install: all
 
 # Folders of our own go when they are empty; those of others stay.
 uninstall:
-	rm -f $(DESTDIR)$(BINDIR)/fixar $(addprefix $(DESTDIR)$(LIBDIR)/,libfixar.so.0 libfixar.so libfixar.a pkgconfig/libfixar.pc)
+	rm -f $(DESTDIR)$(BINDIR)/fixar $(DESTDIR)$(BINDIR)/fixar-emu $(addprefix $(DESTDIR)$(LIBDIR)/,libfixar.so.0 libfixar.so libfixar.a pkgconfig/libfixar.pc)
 	rm -f $(DESTDIR)$(LIBDIR)/fixar/env-mujoco.so $(addprefix $(DESTDIR)$(INCLUDEDIR)/fixar/,$(notdir $(HEADERS)))
 	rm -f $(addprefix $(DESTDIR)$(DOCDIR)/examples/,$(notdir $(EXAMPLES))) $(addprefix $(DESTDIR)$(DOCDIR)/,$(notdir $(DOCS)))
 	rm -f $(foreach page,$(MAN),$(call man_dir,$(page))/$(notdir $(page)))

@@ -24,6 +24,15 @@ def options(command):
     assert described == helped, f"only in --help: {helped - described}; only in the page: {described - helped}"
 
 
+def emulator_options():
+    """fixar-emu.1 has the options of fixar-emu --help"""
+    program = BUILD / "fixar-emu"
+    text = subprocess.run([str(program), "--help"], capture_output=True, text=True, check=True).stdout
+    helped = set(re.findall(r"(?m)^ +(?:-., +)?--([a-z][a-z0-9-]*)", text)) - {"help", "usage", "version"}
+    described = set(re.findall(r"(?m)^\.It Fl -([a-z][a-z0-9-]*)", (MAN / "fixar-emu.1").read_text()))
+    assert helped and described == helped, f"only in --help: {helped - described}; only in the page: {described - helped}"
+
+
 def every_command():
     """fixar.1 names every command, and every command has a page."""
     text = (MAN / "fixar.1").read_text()
@@ -35,5 +44,6 @@ for one in sorted(MAN.glob("*.1")):
     tests.run(lint, one, name=f"{one.name} has no warnings")
 for one in COMMANDS:
     tests.run(options, one, name=f"fixar-{one}.1 has the options of fixar {one} --help")
+tests.run(emulator_options)
 tests.run(every_command)
 tests.finish()
