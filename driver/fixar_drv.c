@@ -231,8 +231,9 @@ static struct pci_driver fixar_pci_driver = {
 	.remove = fixar_remove,
 	.shutdown = fixar_pci_shutdown,
 	.err_handler = &fixar_error_handlers,
+	/* Not driver.dev_groups, which the PCI core overwrites with this. */
+	.dev_groups = fixar_sysfs_groups,
 	.driver = {
-		.dev_groups = fixar_sysfs_groups,
 		.pm = pm_sleep_ptr(&fixar_pm_ops),
 		.probe_type = PROBE_PREFER_ASYNCHRONOUS,
 	},

@@ -9,6 +9,7 @@
 #include <linux/dma-buf.h>
 #include <linux/dma-mapping.h>
 #include <linux/dma-resv.h>
+#include <linux/mm.h>
 #include <linux/slab.h>
 
 #include <drm/drm_prime.h>
@@ -202,6 +203,9 @@ int fixar_bo_create_ioctl(struct drm_device *drm, void *data, struct drm_file *f
 	if (!args->size || args->size > (u64)INT_MAX << PAGE_SHIFT ||
 	    args->size > SIZE_MAX - PAGE_SIZE)
 		return -EINVAL;
+	/* A job needs all of it at once, and the machine would have to do without. */
+	if (args->size >> PAGE_SHIFT > totalram_pages() / 2)
+		return -ENOMEM;
 
 	shmem = drm_gem_shmem_create(drm, args->size);
 	if (IS_ERR(shmem))

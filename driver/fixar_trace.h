@@ -28,7 +28,8 @@ TRACE_EVENT(fixar_job_run,
 			   __entry->context = job->ctx->id;
 			   __entry->job = job->number;),
 	    TP_printk("card=%08x queue=%u channel=%u context=%llu job=%llu count=%u", __entry->card,
-		      __entry->queue, __entry->channel, __entry->context, __entry->job, __entry->count));
+		      __entry->queue, __entry->channel, __entry->context, __entry->job,
+		      __entry->count));
 
 TRACE_EVENT(fixar_job_finish,
 	    TP_PROTO(struct fixar_job *job, int error, s64 ns),
@@ -48,8 +49,8 @@ TRACE_EVENT(fixar_job_finish,
 			   __entry->job = job->number;
 			   __entry->ns = ns;),
 	    TP_printk("card=%08x queue=%u channel=%u context=%llu job=%llu error=%d ns=%lld",
-		      __entry->card, __entry->queue, __entry->channel, __entry->context, __entry->job,
-		      __entry->error, __entry->ns));
+		      __entry->card, __entry->queue, __entry->channel, __entry->context,
+		      __entry->job, __entry->error, __entry->ns));
 
 TRACE_EVENT(fixar_fault,
 	    TP_PROTO(struct fixar_job *job, u32 fault, u32 code, u32 operation, u64 offset),
@@ -81,8 +82,9 @@ TRACE_EVENT(fixar_rung,
 	    TP_fast_assign(__entry->card = fixar_trace_card(fdev);
 			   __entry->rung = rung;),
 	    TP_printk("card=%08x rung=%s", __entry->card,
-		      __print_symbolic(__entry->rung, { 0, "poll" }, { 1, "resume" }, { 2, "channel" },
-				       { 3, "core" }, { 4, "bus" }, { 5, "unplug" })));
+		      __print_symbolic(__entry->rung, { 0, "poll" }, { 1, "resume" },
+				       { 2, "channel" }, { 3, "core" }, { 4, "bus" },
+				       { 5, "unplug" })));
 
 TRACE_EVENT(fixar_state,
 	    TP_PROTO(struct fixar_device *fdev, u32 from, u32 to),

@@ -33,6 +33,8 @@ FIXAR_TEST(bo, sizes_are_rounded_and_checked)
 	EXPECT_EQ(fixar_ioctl(self->fd, DRM_IOCTL_FIXAR_BO_CREATE, &create), -EINVAL);
 	create = (struct drm_fixar_bo_create){ .size = UINT64_MAX - 4095 };
 	EXPECT_EQ(fixar_ioctl(self->fd, DRM_IOCTL_FIXAR_BO_CREATE, &create), -EINVAL);
+	create = (struct drm_fixar_bo_create){ .size = 1ULL << 42 };
+	EXPECT_EQ(fixar_ioctl(self->fd, DRM_IOCTL_FIXAR_BO_CREATE, &create), -ENOMEM);
 	create = (struct drm_fixar_bo_create){ .size = 4096, .flags = 1 };
 	EXPECT_EQ(fixar_ioctl(self->fd, DRM_IOCTL_FIXAR_BO_CREATE, &create), -EINVAL);
 }

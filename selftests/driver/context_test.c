@@ -3,6 +3,7 @@
 #define _GNU_SOURCE
 #include "fixar_fixture.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
 #define MIB (1ULL << 20)
@@ -241,6 +242,30 @@ FIXAR_TEST(context, each_field_of_a_mode_has_its_range)
 	EXPECT_EQ(fixar_ioctl(self->fd, DRM_IOCTL_FIXAR_CTX_SET_MODE, &args), -EINVAL);
 	EXPECT_EQ(fixar_ioctl(self->fd, DRM_IOCTL_FIXAR_CTX_GET_MODE, &args), -EINVAL);
 	EXPECT_EQ(fixar_mode_set(self->fd, 12345, &initial), -ENOENT);
+}
+
+/* Root's defaults for new contexts, in sysfs below the PCI device. */
+FIXAR_TEST(context, defaults_of_modes_are_roots)
+{
+	char address[32], path[128], text[32];
+	struct drm_fixar_mode mode;
+	uint32_t ctx;
+
+	if (geteuid())
+		SKIP(return, "only root sets defaults");
+	ASSERT_EQ(fixar_pci_address(self->fd, address), 0);
+	snprintf(path, sizeof(path), "/sys/bus/pci/devices/%s/fixar_mode/critic_gradient_scale", address);
+	ASSERT_EQ(fixar_read_file(path, text, sizeof(text)), 0);
+	EXPECT_EQ(strcmp(text, "0\n"), 0);
+	EXPECT_EQ(fixar_write_file(path, "7\n"), -EINVAL);
+	EXPECT_EQ(fixar_write_file(path, "-3\n"), -EINVAL);
+	EXPECT_EQ(fixar_write_file(path, "x\n"), -EINVAL);
+	EXPECT_EQ(fixar_write_file(path, "-2\n"), 0);
+	EXPECT_EQ(fixar_context_create(self->fd, 65536, &ctx), 0);
+	EXPECT_EQ(fixar_mode_get(self->fd, ctx, &mode), 0);
+	EXPECT_EQ(mode.gradient_scale[1], -2);
+	EXPECT_EQ(mode.gradient_scale[0], 2);
+	EXPECT_EQ(fixar_write_file(path, "0\n"), 0);
 }
 
 /* Two contexts in different modes take turns: each runs in its own. */

@@ -381,9 +381,10 @@ struct drm_fixar_query_counters {
  * are gone and all jobs with it are finished. Between a job and the CPU stands BO_PREP or BO_FINI,
  * on machines with coherent DMA too (bounce buffers).
  *
- * Errors: -EINVAL: @size 0 or beyond what the machine can address; an unknown flag. -ENOMEM.
- * -ENOSPC: no room for an mmap offset, or for a handle. -ENODEV. Memory itself is taken when it is
- * first used: mmap() and SUBMIT say -ENOMEM, an access through the mapping SIGBUS, if there is none.
+ * Errors: -EINVAL: @size 0 or beyond what the machine can address; an unknown flag. -ENOMEM: also
+ * above half of the machine's memory. -ENOSPC: no room for an mmap offset, or for a handle.
+ * -ENODEV. The memory itself is taken when it is first used: SUBMIT says -ENOMEM, or an access
+ * through the mapping ends in SIGBUS, if there is none.
  */
 struct drm_fixar_bo_create {
 	/** @size: Input: bytes. Output: rounded up to whole pages. */
