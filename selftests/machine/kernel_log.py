@@ -16,11 +16,12 @@ COMPLAINTS = re.compile("|".join([
     r"INFO: task .* blocked for more than", r"self-detected stall", r"detected stalls", r"soft lockup", r"[Hh]ard LOCKUP",
     r"workqueue lockup", r"nobody cared", r"rcu_\w+ kthread starved",
     # memory
-    r"kmemleak: (?!Kernel memory leak detector|Automatic memory scanning|Early log)", r"unreferenced object",
+    r"kmemleak: (?!Kernel memory leak detector initialized|Automatic memory scanning)", r"unreferenced object",
     r"suspected memory leak", r"Bad page", r"page allocation failure", r"list_(add|del) corruption", r"refcount_t:", r"use-after-free",
     r"Out of memory",
-    # DMA, and an IOMMU that refused it
-    r"DMA-API:(?! preallocated| debugging (?:enabled|disabled)|.*\bdisabled\b)", r"DMAR:.*\bfault\b", r"DMAR:.*DMA (Read|Write)",
+    # DMA, and an IOMMU that refused it; also debugging that ran out of memory and went off
+    r"DMA-API:(?! preallocated| debugging (?:enabled by|disabled on)| dma_debug_entry pool grown)",
+    r"DMAR:.*\bfault\b", r"DMAR:.*DMA (Read|Write)",
     r"virtio_iommu.*\bfault\b", r"swiotlb buffer is full",
 ]))
 
