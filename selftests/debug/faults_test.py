@@ -22,7 +22,7 @@ FAULTS = [
     ("none", 0, r"log lines scanned [1-9]\d\d"),
     ("use_after_free", run.COMPLAINED, r"\| .*BUG: KASAN: slab-use-after-free in use_after_free.*fixar_faults"),
     ("lock_inversion", run.COMPLAINED, r"\| .*possible circular locking dependency detected"),
-    ("leaked_mapping", run.COMPLAINED, r"\| .*DMA-API: .*fixar_leaking.*pending DMA allocations"),
+    ("leaked_mapping", run.COMPLAINED, r"\| .*DMA-API: .* 0000:00:1f.3: device driver has pending DMA allocations"),
     ("leaked_memory", run.COMPLAINED, r"\| .*kmemleak: unreferenced object"),
 ]
 

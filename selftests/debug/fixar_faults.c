@@ -16,7 +16,7 @@ module_param(fault, charp, 0444);
 MODULE_PARM_DESC(fault, "none, use_after_free, lock_inversion, leaked_mapping or leaked_memory");
 
 /* For KASAN. */
-static int use_after_free(void)
+static noinline int use_after_free(void)
 {
 	char *memory = kmalloc(64, GFP_KERNEL);
 
@@ -33,7 +33,7 @@ static int use_after_free(void)
 static DEFINE_MUTEX(first);
 static DEFINE_MUTEX(second);
 
-static int lock_inversion(void)
+static noinline int lock_inversion(void)
 {
 	mutex_lock(&first);
 	mutex_lock(&second);
@@ -75,7 +75,7 @@ static struct pci_driver leaking_driver = {
 	.probe = leaking_probe,
 };
 
-static int leaked_mapping(void)
+static noinline int leaked_mapping(void)
 {
 	int ret;
 
@@ -90,7 +90,7 @@ static int leaked_mapping(void)
 }
 
 /* For kmemleak. Several, as a stale copy of one pointer may lie about somewhere. */
-static int leaked_memory(void)
+static noinline int leaked_memory(void)
 {
 	int i;
 
