@@ -22,7 +22,7 @@ REPLY, NO_REPLY, ERROR = 1, 0x10, 0x20
 CONFIG_REGION = 7
 MSI, MSIX = 1, 2  # indices of interrupts, after INTx
 
-TIMEOUT = 20.0  # seconds for a reply: QEMU waits 5, a busy machine may need more
+TIMEOUT = 60.0  # seconds for a reply: QEMU waits 5, a busy machine may need more
 
 
 class ProtocolError(Exception):

@@ -99,7 +99,7 @@ class Channel:
     def idle(self):
         return not self.read(STATUS) & BUSY
 
-    def wait(self, seconds=20.0):
+    def wait(self, seconds=60.0):
         """Waits for the end. Returns status and completed count; the status is cleared."""
         wait(self.idle, f"channel {self.base:#06x} stays busy", seconds)
         return self.read(STATUS_CLEAR), self.read(COMPLETED)
