@@ -50,12 +50,17 @@ SUBMAKE = $(MAKE) -s --no-print-directory $(if $(findstring -j,$(MAKEFLAGS)),,-j
 # What says that nothing was tested in the words of a test run.
 OR_FAIL = || { echo 'The build failed: nothing was tested.'; echo '0 passed, 1 failed, 0 skipped'; exit 1; }
 
-# Warnings are errors, here with gcc and in selftests/build/clang_test with clang.
+# Warnings are errors, here with gcc and in selftests/build/clang_test with clang. The driver is tested in a virtual machine: all
+# on Linux 6.12, in some minutes on the other kernels; check-all tests all on all, with full counts (hours).
 check:
 	@selftests/install-packages check
+	@selftests/vm provision
 	+@$(SUBMAKE) O=$(O)/check CC=gcc WERROR=-Werror all tests $(OR_FAIL)
 	+@$(SUBMAKE) O=$(O)/check/aarch64 CC=$(NEON_CC) WERROR=-Werror core-tests $(OR_FAIL)
 	@selftests/run --build $(O)/check --logs $(O)/logs
+
+check-all: export FIXAR_TEST_FULL = 1
+check-all: check
 
 # The studies, at full length. What was trained is kept (FIXAR_STUDY_DIR) and not trained again.
 STUDIES ?= $(wildcard selftests/learning/*.json)
@@ -76,4 +81,4 @@ check-sanitize:
 		selftests/run --build $(O)/address --logs $(O)/logs/address --slow 10 lib tools
 	@setarch -R selftests/run --build $(O)/thread --logs $(O)/logs/thread --slow 20 lib tools
 
-.PHONY: tests core-tests check check-sanitize check-learning
+.PHONY: tests core-tests check check-all check-sanitize check-learning
