@@ -8,7 +8,7 @@ check-vm:
 
 # The debug kernel, which is built first if there is none (some 20 minutes, once): that it finds mistakes, and then what runs in a
 # guest, on it. Everything is slower there.
-CHECK_DEBUG := debug foreign
+CHECK_DEBUG := debug foreign driver/vm_test
 check-debug:
 	@selftests/install-packages check
 	@selftests/vm provision --debug
