@@ -45,7 +45,7 @@ LIB_SRC := $(wildcard lib/fx/*.c lib/pe/*.c lib/nn/*.c lib/step/*.c lib/device/*
 LIB_SRC := $(filter-out $(if $(filter x86_64,$(ARCH)),,%_avx2.c %_avx512.c) $(if $(filter aarch64,$(ARCH)),,%_neon.c),$(LIB_SRC))
 LIB_OBJ := $(LIB_SRC:%.c=$(O)/%.o)
 TOOL_SRC := $(wildcard tools/fixar/*.c)
-TOOL_OBJ := $(TOOL_SRC:%.c=$(O)/%.o)
+TOOL_OBJ := $(TOOL_SRC:%.c=$(O)/%.o) $(O)/tools/fixar/golden_train.o
 
 all: $(O)/libfixar.so $(O)/libfixar.a $(O)/libfixar.pc $(O)/fixar $(O)/fixar-emu plugins
 
@@ -77,6 +77,11 @@ $(O)/tools/%.o: tools/%.c $(O)/flags
 	@mkdir -p $(@D)
 	$(CC) $(BASE) $(CFLAGS) -c $< -o $@
 
+# The golden vectors are part of the tool: fixar conform plays them.
+$(O)/tools/fixar/golden_train.o: tools/fixar/golden_train.S selftests/lib/golden/train.txt $(O)/flags
+	@mkdir -p $(@D)
+	$(CC) $(CFLAGS) -c $< -o $@
+
 $(O)/libfixar.a: $(LIB_OBJ)
 	@rm -f $@
 	$(AR) rcs $@ $^
@@ -99,10 +104,10 @@ $(O)/fixar: $(TOOL_OBJ) $(O)/libfixar.a
 include lib/env/plugins.mk
 include lib/cost/cost.mk
 include selftests/tests.mk
+include tools/emu/emu.mk
 include selftests/fuzz/fuzz.mk
 include selftests/machine/machine.mk
 include driver/driver.mk
-include tools/emu/emu.mk
 include selftests/driver/driver.mk
 
 # ---- Installation ----
