@@ -260,7 +260,7 @@ void fixar_core_interrupt(struct fixar_device *fdev)
 	void __iomem *block = fdev->xdma + FIXAR_XDMA_IRQ;
 	struct fixar_core *core = &fdev->core;
 	struct fixar_job *done = NULL;
-	u32 status, completed;
+	u32 status, events, access, completed;
 	unsigned long irq;
 	bool good = true;
 	bool more;
@@ -272,9 +272,20 @@ void fixar_core_interrupt(struct fixar_device *fdev)
 	status = fixar_read(fdev, FIXAR_CORE_INT_STATUS);
 	if (fixar_all_ones(status))
 		goto gone;
+	events = status;
 	/* Clearing ACCESS clears this too, so it is read before. */
-	if (status & FIXAR_CORE_INT_ACCESS)
-		core->access_error = fixar_read(fdev, FIXAR_CORE_ACCESS_ERROR);
+	if (status & FIXAR_CORE_INT_ACCESS) {
+		access = fixar_read(fdev, FIXAR_CORE_ACCESS_ERROR);
+		/*
+		 * A doorbell that met a core that had just halted is refused, and that is nobody's
+		 * mistake: ERROR reports the halt. Were it refused for another reason, its command
+		 * would never complete, and the watchdog would find it.
+		 */
+		if (FIELD_GET(FIXAR_CORE_ACCESS_ERROR_OFFSET, access) == FIXAR_CORE_DOORBELL)
+			events &= ~FIXAR_CORE_INT_ACCESS;
+		else
+			core->access_error = access;
+	}
 	fixar_write(fdev, FIXAR_CORE_INT_STATUS, status);
 	completed = fixar_read(fdev, FIXAR_CORE_COMPLETED_SEQ);
 	if (fixar_all_ones(completed))
@@ -296,7 +307,7 @@ void fixar_core_interrupt(struct fixar_device *fdev)
 		atomic_inc(&fdev->spurious_interrupts);
 	if (!good)
 		fixar_event(fdev, FIXAR_EVENT_CORE_COUNT);
-	fixar_core_events(fdev, status);
+	fixar_core_events(fdev, events);
 	if (more)
 		queue_work(fdev->fill_wq, &core->refill);
 	if (done)
@@ -610,12 +621,8 @@ bool fixar_core_recover(struct fixar_device *fdev, unsigned long events)
 	int error = -EIO;
 	u32 status;
 
-	/*
-	 * A doorbell that met a core that had just halted is refused, and that is nobody's mistake.
-	 * Were it refused for another reason, its command would never complete, and the watchdog
-	 * would find it.
-	 */
-	if (FIELD_GET(FIXAR_CORE_ACCESS_ERROR_OFFSET, access) == FIXAR_CORE_DOORBELL)
+	/* A restart since then has made it good. */
+	if (!(access & FIXAR_CORE_ACCESS_ERROR_VALID))
 		events &= ~BIT(FIXAR_EVENT_CORE_ACCESS);
 	if (!events)
 		return true;

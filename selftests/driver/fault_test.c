@@ -104,22 +104,26 @@ FIXAR_TEST(fault, later_jobs_end_with_errors)
 /* Many faults in turn with work of a neighbour between them: nothing is lost, nothing resets. */
 FIXAR_TEST(fault, faults_in_a_row)
 {
-	struct drm_fixar_operation bad = { .type = DRM_FIXAR_OP_RELOAD };
+	/* More than the queue holds: doorbells are under way when the core halts, and are refused. */
+	struct drm_fixar_operation bad[64] = {};
 	struct drm_fixar_query_counters before, after;
 	struct drm_fixar_ctx_query query;
 	uint32_t ctx, sync;
 	int round;
 
+	for (round = 0; round < 64; round++)
+		bad[round].type = round == 3 ? DRM_FIXAR_OP_RELOAD : DRM_FIXAR_OP_NOP;
 	ASSERT_EQ(fixar_query(self->fd, DRM_FIXAR_QUERY_COUNTERS, 0, &before, sizeof(before)), 0);
 	for (round = 0; round < 30; round++) {
 		ASSERT_EQ(fixar_context_create(self->fd, 65536, &ctx), 0);
 		ASSERT_EQ(fixar_sync_create(self->fd, &sync), 0);
-		ASSERT_EQ(fixar_run(self->fd, ctx, &bad, 1, sync), 0);
+		ASSERT_EQ(fixar_run(self->fd, ctx, bad, 64, sync), 0);
 		ASSERT_EQ(fixar_nops_wait(self->fd, self->good, 3), 0);
 		ASSERT_EQ(fixar_sync_wait(self->fd, sync, FIXAR_PATIENCE), 0);
 		ASSERT_EQ(fixar_context_query(self->fd, ctx, &query), 0);
 		ASSERT_EQ(query.state, DRM_FIXAR_CTX_FAULTED);
 		ASSERT_EQ(query.core_error, ERROR_HEADER);
+		ASSERT_EQ(query.fault_operation, 3);
 		ASSERT_EQ(fixar_context_destroy(self->fd, ctx), 0);
 		fixar_sync_destroy(self->fd, sync);
 	}
