@@ -11,6 +11,7 @@ import subprocess
 import sys
 
 SOURCE = pathlib.Path(__file__).resolve().parent.parent.parent
+sys.dont_write_bytecode = True
 sys.path.insert(0, str(SOURCE / "selftests"))
 
 from machine import debug_kernel, modules, run  # noqa: E402

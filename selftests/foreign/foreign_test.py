@@ -5,7 +5,8 @@
 It is built from the kernel's own source package, unchanged, with the glue beside this file; that moves data both ways on both
 cards and compares it. Meanwhile the cards note every doubtful act of a driver, and must have noted none.
 
-FIXAR_VM_KERNELS, a list with blanks between, names the kernels (default: 6.12). Needs what `selftests/vm provision` fetches.
+Runs on 6.12, with FIXAR_TEST_FULL=1 also on the newest kernel (6.1 has no such driver); FIXAR_VM_KERNELS, a list with blanks
+between, names others. Needs what `selftests/vm provision` fetches.
 """
 
 import os
@@ -15,6 +16,7 @@ import subprocess
 import sys
 
 SOURCE = pathlib.Path(__file__).resolve().parent.parent.parent
+sys.dont_write_bytecode = True
 sys.path.insert(0, str(SOURCE / "selftests"))
 
 from machine import cards, debug_kernel, kernels, modules, sources  # noqa: E402
@@ -76,7 +78,8 @@ def on(name, iommu):
 def main():
     print("KTAP version 1", flush=True)
     count = failures = 0
-    names = os.environ.get("FIXAR_VM_KERNELS", kernels.DEFAULT).split()
+    usual = f"{kernels.DEFAULT} {kernels.NEWEST}" if os.environ.get("FIXAR_TEST_FULL") == "1" else kernels.DEFAULT
+    names = (os.environ.get("FIXAR_VM_KERNELS") or usual).split()
     # With an IOMMU the card reaches no byte that was not mapped for it.
     for name, iommu in [(name, iommu) for name in names for iommu in ("none", "intel")]:
         try:

@@ -5,6 +5,7 @@
 import pathlib
 import sys
 
+sys.dont_write_bytecode = True
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 
 from machine.kernel_log import Log  # noqa: E402
