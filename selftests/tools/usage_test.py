@@ -7,7 +7,7 @@ import json
 from tool import *
 
 tests = Tests()
-COMMANDS = ["train", "eval", "study", "plot", "model", "bench", "info"]
+COMMANDS = ["train", "eval", "study", "plot", "model", "bench", "info", "mode", "dma", "top", "conform"]
 
 
 def top_level():

@@ -15,5 +15,6 @@ int cmd_info(int argc, char **argv);
 int cmd_mode(int argc, char **argv);
 int cmd_dma(int argc, char **argv);
 int cmd_top(int argc, char **argv);
+int cmd_conform(int argc, char **argv);
 
 #endif /* FIXAR_TOOLS_COMMANDS_H */

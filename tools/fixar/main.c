@@ -20,6 +20,7 @@ static const struct {
 	{ "mode", cmd_mode, "a card's mode registers, and those of new contexts" },
 	{ "dma", cmd_dma, "verified copies to a card and back, and how fast they are" },
 	{ "top", cmd_top, "how busy a card is, and by whom" },
+	{ "conform", cmd_conform, "whether a card computes and behaves as its contract says" },
 };
 #define COMMANDS (sizeof(commands) / sizeof(commands[0]))
 

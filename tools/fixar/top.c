@@ -163,6 +163,11 @@ static json_t *describe(const struct card *card, const struct sample *now, const
 			   (json_int_t)b->device_resets, "lost_interrupts", (json_int_t)b->lost_interrupts, "watts",
 			   cli_json_number(cards_watts(sensors)), "clients", describe_clients(now, before, seconds));
 	json_object_set_new(object, "sensors", sensors);
+	json_object_set_new(object, "counters",
+			    json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "busy_cycles", (json_int_t)b->busy_cycles,
+				      "array_cycles", (json_int_t)b->array_cycles, "commands", (json_int_t)b->commands, "macs",
+				      (json_int_t)b->macs, "samples", (json_int_t)b->samples, "actions",
+				      (json_int_t)b->actions, "timestamp", (json_int_t)b->timestamp));
 	return object;
 }
 

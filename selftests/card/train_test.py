@@ -1,0 +1,197 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""Training on the emulated card and on the CPU, in one guest: the same bytes, alone and two at a time, and nothing but what the card
+did made them.
+
+What the card did is read from the card: commands, bytes, descriptors. A bit that is flipped in it in the middle of a run,
+in a weight or in a mode register, is found in the checkpoint; one of the parallelism register costs cycles and no bit.
+
+FIXAR_VM_KERNELS names the kernels (default: the first one, 6.12). FIXAR_CARD_STEPS: steps of the long runs, default 1000.
+"""
+
+import os
+import struct
+import sys
+
+from vm import SLOW, Failed, Machine
+
+STEPS = int(os.environ.get("FIXAR_CARD_STEPS") or 1000)
+FLIP_STEPS = 250
+WARM_UP, BATCH, HIDDEN, OBSERVATION, ACTION = 50, 16, (32, 32), 3, 1
+EPISODE = 200
+GRANULE = 65536
+count = failures = 0
+
+
+def report(passed, name, explanation=""):
+    global count, failures
+    count += 1
+    failures += not passed
+    print(f"{'ok' if passed else 'not ok'} {count} {name}", flush=True)
+    if not passed:
+        for line in str(explanation).splitlines():
+            print(f"# {line}")
+
+
+# ---- What must move: driver/HARDWARE.md sections 7 and 8 ----
+
+def up64(size):
+    return (size + 63) // 64 * 64
+
+
+def layers(inputs, outputs):
+    widths = [inputs, *HIDDEN, outputs]
+    return list(zip(widths, widths[1:]))
+
+
+def tables():
+    """Offsets of quantizers and ranges and of what follows them, the sizes of both."""
+    entries = 2 * (len(HIDDEN) + 1) * 3
+    quantizers = up64(8) + up64(80) + up64(32) + up64(8) + up64(4 * ACTION)
+    ranges = quantizers + up64(12 * entries)
+    return quantizers, ranges, ranges + up64(8 * entries), 12 * entries, 8 * entries
+
+
+def state_bytes():
+    networks = layers(OBSERVATION, ACTION), layers(OBSERVATION + ACTION, 1)
+    size = tables()[2]
+    for tensors in (3, 1):
+        for network in networks:
+            size += sum(tensors * (up64(4 * k * n) + up64(4 * n)) for k, n in network)
+    return size
+
+
+def batch_bytes():
+    return 2 * up64(4 * BATCH * OBSERVATION) + up64(4 * BATCH * ACTION) + up64(4 * BATCH) + up64(BATCH)
+
+
+STATE = up64(4096 + state_bytes())  # header and state, as they are uploaded
+STATISTICS = 128
+ARENA = STATE + batch_bytes() + up64(4 * BATCH * OBSERVATION) + up64(4 * BATCH * ACTION) + STATISTICS
+
+
+def expected(steps, switches):
+    """Commands, bytes to the card, bytes from it (without states that are read) of a run."""
+    trainings = actions = steps - WARM_UP
+    _, _, _, quantizers, ranges = tables()
+    up = (ARENA + GRANULE - 1) // GRANULE * GRANULE  # zeros
+    up += STATE + trainings * batch_bytes() + actions * 4 * OBSERVATION
+    down = STATISTICS * (1 + trainings + actions) + actions * 4 * ACTION
+    if switches:
+        up += quantizers
+        down += ranges + STATISTICS + quantizers + STATISTICS
+    return trainings, actions, up, down
+
+
+def check_counts(card, precision):
+    status = card.ask("status")
+    trainings, actions, up, down = expected(STEPS, precision == "qat16")
+    moved = {way: sum(channel["bytes"] for name, channel in status["channels"].items() if name.startswith(way))
+             for way in ("h2c", "c2h")}
+    commands = status["commands"]
+    report(commands["train"] == trainings and commands["act"] == actions,
+           f"{precision}: the card did {trainings} training steps and as many actions", commands)
+    report(commands["reload"] == 1 + (precision == "qat16") and commands["read_ranges"] == (precision == "qat16"),
+           f"{precision}: the agent was loaded once, and the switch did the rest", commands)
+    report(moved["h2c"] == up, f"{precision}: {up} bytes went to the card", f"{moved['h2c']} bytes")
+    # The whole state: at the start, at the end of each episode, before and with the checkpoint, at the end.
+    states = 4 + STEPS // EPISODE
+    report(moved["c2h"] == down + states * state_bytes(), f"{precision}: {down} bytes and {states} states came from it",
+           f"{moved['c2h']} bytes: {(moved['c2h'] - down) / state_bytes()} states")
+    report(status["strict"] == 0 and status["command_errors"] == 0, f"{precision}: the card saw nothing doubtful",
+           card.ask("strict"))
+
+
+# ---- Flips ----
+
+def find_arena(card):
+    for granule in range(256):
+        if card.peek(granule * GRANULE, 4) == b"FXAG":
+            return granule * GRANULE
+    raise Failed("no arena has a header")
+
+
+def flip_weight(card):
+    # Three of them: the core may be about to write one.
+    weight = find_arena(card) + 4096 + tables()[2]
+    for place in (weight, weight + 36, weight + 72):
+        value, = struct.unpack("<I", card.peek(place, 4))
+        card.poke(place, struct.pack("<I", value ^ 1 << 20))
+
+
+# What is forced, and after how many trainings. The run switches its precision after 120 steps, which is 70 trainings.
+FLIPS = {
+    "nothing": (lambda card: None, 30),
+    "parallelism": (lambda card: card.ask("reg 0x2008 1"), 30),
+    "weight": (flip_weight, 30),
+    "noise": (lambda card: card.ask("reg 0x200c 0"), 30),
+    "quantization": (lambda card: card.ask("reg 0x2004 0"), 5),
+    "precision": (lambda card: card.ask("reg 0x2000 0"), 90),
+}
+
+
+class Flip:
+    def __init__(self, card, what):
+        self.card, (self.act, self.after), self.done = card, FLIPS[what], False
+
+    def __call__(self):
+        if not self.done and self.card.ask("status")["commands"]["train"] >= self.after:
+            self.act(self.card)
+            self.done = True
+
+
+def next_pause(machine, name):
+    machine.until(f"PAUSE {machine.pauses + 1} {name}")
+    machine.cards[0].ask("clear")
+
+
+def run(kernel):
+    machine = Machine("guest_train.sh", STEPS, FLIP_STEPS, kernel=kernel)
+    card = machine.cards[0]
+    try:
+        for precision in ("fixed32", "qat16"):
+            next_pause(machine, precision)
+            machine.go_on()
+            machine.until(f"DONE {precision}")
+            check_counts(card, precision)
+            line = machine.until(("SAME", "OTHER"))
+            report(line == f"SAME card-{precision}", f"{precision}: the checkpoint of {STEPS} steps on the card is the CPU's", line)
+        next_pause(machine, "together")
+        machine.go_on()
+        machine.until("DONE together")
+        lines = [machine.until(("SAME", "OTHER")) for _ in range(2)]
+        report(lines == ["SAME both-fixed32", "SAME both-qat16"], "two processes at once in different modes: both are the CPU's",
+               lines)
+        trained = card.ask("status")["commands"]["train"]
+        report(trained == 2 * (STEPS - WARM_UP), "the card did the training steps of both", trained)
+        cycles = {}
+        for what in FLIPS:
+            next_pause(machine, what)
+            flip = Flip(card, what)
+            machine.go_on()
+            cycles[what] = int(machine.until(f"DONE {what}", meanwhile=flip).split()[2])
+            line = machine.until(("SAME", "OTHER"))
+            if what in ("nothing", "parallelism"):
+                report(flip.done and line == f"SAME card-flip-{what}", f"{what} flipped: the checkpoint is the CPU's", line)
+            else:
+                report(flip.done and line == f"OTHER card-flip-{what}", f"{what} flipped: the checkpoint is another one", line)
+        report(cycles["nothing"] == cycles["weight"] and cycles["parallelism"] != cycles["nothing"],
+               "the cycles are those of the commands, and others with another parallelism", cycles)
+        status, last = machine.end()
+        report(status == 0, f"the guest ended in order, with a clean log: {last[-1]}", "\n".join(last))
+    except Failed as failed:
+        report(False, f"Linux {kernel}", failed)
+    finally:
+        machine.stop()
+
+
+def main():
+    print("KTAP version 1", flush=True)
+    for kernel in (os.environ.get("FIXAR_VM_KERNELS") or "6.12").split():
+        run(kernel)
+    print(f"1..{count}")
+    return 1 if failures else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
