@@ -41,6 +41,10 @@ class Bench:
     def arm(self, name, **keys):
         self.card.ask(" ".join(["fault", name, *(f"{key}={value}" for key, value in keys.items())]))
 
+    def struck(self, name):
+        """Waits until the fault has struck: a busy host may be slow to run the card's threads."""
+        wait(lambda: any(fault["struck"] for fault in self.card.ask("faults")["faults"] if fault["name"] == name), f"{name} does not strike")
+
     def transfer(self, channel, count=1):
         host = self.card.memory.place(bytes(64 * count))
         base = self.card.memory_base
@@ -82,7 +86,7 @@ def channel_stall(bench, name):
     host = bench.card.memory.place(bytes(64))
     bench.arm(name)
     bench.up.start(*xdma.chain(bench.card.memory, [(64, host, bench.card.memory_base)]))
-    time.sleep(0.05)
+    bench.struck(name)
     expect((bench.up.read(0x40), bench.up.read(0x48)), (BUSY, 0), "status and count of a channel that stands still")
     expect(bench.transfer(bench.down), (STOPPED | DONE, 1), "the other direction")
     bench.up.write(0x0c, RUN)
@@ -95,7 +99,7 @@ def channel_stuck(bench, name):
     host = bench.card.memory.place(bytes(64))
     bench.arm(name)
     bench.up.start(*xdma.chain(bench.card.memory, [(64, host, bench.card.memory_base)]))
-    time.sleep(0.02)
+    bench.struck(name)
     bench.up.write(0x0c, RUN)
     time.sleep(0.05)
     check(bench.up.read(0x40) & BUSY, "not busy after Run was cleared")
@@ -171,6 +175,7 @@ def core_halt_silent(bench, name):
 def core_stands(bench, name, moves):
     bench.arm(name)
     bench.core.submit(NOP)
+    bench.struck(name)
     seen = set()
     for _ in range(6):
         time.sleep(0.06)
