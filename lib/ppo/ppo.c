@@ -17,7 +17,8 @@
 struct ppo {
 	struct ppo_options options;
 	struct mlp policy, value;
-	double *logit_gradient, *probability;
+	double *logit, *logit_gradient, *output_gradient, *probability;
+	double *spread; /* actions x actions: logit = spread x output; symmetric */
 	uint64_t actions_drawn, epochs_done;
 
 	/* Steps kept: one row each. */
@@ -49,7 +50,10 @@ void ppo_destroy(struct ppo *ppo)
 		return;
 	mlp_destroy(&ppo->policy);
 	mlp_destroy(&ppo->value);
+	free(ppo->logit);
 	free(ppo->logit_gradient);
+	free(ppo->output_gradient);
+	free(ppo->spread);
 	free(ppo->probability);
 	free_steps(ppo);
 	free(ppo);
@@ -90,7 +94,23 @@ static int options_valid(const struct ppo_options *o)
 {
 	return o->observations && o->actions && o->hidden[0] && o->hidden[1] && o->rate > 0 && o->clip > 0 &&
 	       o->clip < 1 && o->discount >= 0 && o->discount <= 1 && o->lambda >= 0 && o->lambda <= 1 &&
-	       o->entropy >= 0 && o->largest_gradient > 0 && o->epochs && o->minibatch;
+	       o->entropy >= 0 && o->neighbours >= 0 && o->largest_gradient > 0 && o->epochs && o->minibatch;
+}
+
+static void spread(struct ppo *ppo)
+{
+	const size_t n = ppo->options.actions;
+	const double deviation = ppo->options.neighbours;
+
+	for (size_t i = 0; i < n; i++) {
+		for (size_t j = 0; j < n; j++) {
+			const double distance = (double)i - (double)j;
+
+			ppo->spread[i * n + j] = i == j	       ? 1 :
+						 deviation > 0 ? exp(-distance * distance / (2 * deviation * deviation)) :
+								 0;
+		}
+	}
 }
 
 int ppo_create(const struct ppo_options *options, struct ppo **created)
@@ -105,10 +125,15 @@ int ppo_create(const struct ppo_options *options, struct ppo **created)
 	if (!ppo)
 		return -ENOMEM;
 	ppo->options = *options;
+	ppo->logit = calloc(options->actions, sizeof(double));
 	ppo->logit_gradient = calloc(options->actions, sizeof(double));
+	ppo->output_gradient = calloc(options->actions, sizeof(double));
 	ppo->probability = calloc(options->actions, sizeof(double));
-	if (!ppo->logit_gradient || !ppo->probability || reserve(ppo))
+	ppo->spread = calloc(options->actions, options->actions * sizeof(double));
+	if (!ppo->logit || !ppo->logit_gradient || !ppo->output_gradient || !ppo->probability || !ppo->spread ||
+	    reserve(ppo))
 		goto failed;
+	spread(ppo);
 	error = mlp_create(&ppo->policy, 3,
 			   (size_t[]){ options->observations, options->hidden[0], options->hidden[1], options->actions },
 			   FIRST_POLICY, options->seed, 0);
@@ -142,14 +167,32 @@ static double softmax(size_t n, const double *logits, double *probability)
 	return largest + log(sum);
 }
 
+/* to = spread x from; the matrix is symmetric, so this is also how derivatives go back. */
+static void apply_spread(const struct ppo *ppo, const double *from, double *to)
+{
+	const size_t n = ppo->options.actions;
+
+	for (size_t i = 0; i < n; i++) {
+		to[i] = 0;
+		for (size_t j = 0; j < n; j++)
+			to[i] += ppo->spread[i * n + j] * from[j];
+	}
+}
+
+static const double *logits_of(struct ppo *ppo, const double *observation)
+{
+	apply_spread(ppo, mlp_forward(&ppo->policy, observation), ppo->logit);
+	return ppo->logit;
+}
+
 void ppo_probabilities(struct ppo *ppo, const double *observation, double *probability)
 {
-	softmax(ppo->options.actions, mlp_forward(&ppo->policy, observation), probability);
+	softmax(ppo->options.actions, logits_of(ppo, observation), probability);
 }
 
 size_t ppo_best(struct ppo *ppo, const double *observation)
 {
-	const double *logits = mlp_forward(&ppo->policy, observation);
+	const double *logits = logits_of(ppo, observation);
 	size_t best = 0;
 
 	for (size_t i = 1; i < ppo->options.actions; i++)
@@ -176,7 +219,7 @@ size_t ppo_steps(const struct ppo *ppo)
 size_t ppo_act(struct ppo *ppo, const double *observation)
 {
 	const size_t actions = ppo->options.actions, step = ppo->steps;
-	const double *logits = mlp_forward(&ppo->policy, observation);
+	const double *logits = logits_of(ppo, observation);
 	const double normalizer = softmax(actions, logits, ppo->probability);
 	double left = (fx_random_word(ppo->options.seed, STREAM_ACTION, ppo->actions_drawn++, 0) + 0.5) * 0x1p-32;
 	size_t action = 0;
@@ -278,7 +321,7 @@ static void learn_minibatch(struct ppo *ppo, const size_t *order, size_t n, stru
 	for (size_t i = 0; i < n; i++) {
 		const size_t step = order[i];
 		const double *observation = ppo->observation + step * o->observations;
-		const double *logits = mlp_forward(&ppo->policy, observation);
+		const double *logits = logits_of(ppo, observation);
 		double entropy, difference;
 		int clipped;
 
@@ -287,7 +330,8 @@ static void learn_minibatch(struct ppo *ppo, const size_t *order, size_t n, stru
 						  &entropy, &clipped);
 		for (size_t a = 0; a < o->actions; a++)
 			ppo->logit_gradient[a] /= (double)n;
-		mlp_backward(&ppo->policy, ppo->logit_gradient);
+		apply_spread(ppo, ppo->logit_gradient, ppo->output_gradient);
+		mlp_backward(&ppo->policy, ppo->output_gradient);
 		difference = ppo_value(ppo, observation) - ppo->target[step];
 		mlp_backward(&ppo->value, &(double){ difference / (double)n });
 		sum->value_loss += 0.5 * difference * difference;

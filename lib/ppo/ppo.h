@@ -26,6 +26,11 @@ struct ppo_options {
 	double discount, lambda; /* of the advantages */
 	double entropy;		 /* weight of the policy's entropy in the objective */
 	double largest_gradient; /* its length, beyond which it is scaled down */
+	/*
+	 * For actions that are an ordered scale: each output of the policy's network raises its own action and, falling like a
+	 * normal curve of this deviation, the neighbours. What is learned of one carries over to those beside it. 0: not.
+	 */
+	double neighbours;
 	unsigned epochs;	 /* passes over the steps of an update */
 	size_t minibatch;
 	uint64_t seed;

@@ -1,0 +1,227 @@
+// SPDX-License-Identifier: MIT
+#include "quantize/policy_quality.h"
+
+#include <errno.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "agent/agent.h"
+#include "fx/fixed.h"
+
+#define ACTOR 0
+
+struct policy_quality {
+	struct policy_quality_options options;
+	struct fixar_env env;
+	struct fixar_agent *agent;
+	struct cost_network network;
+	unsigned char *state; /* of the device, as it was loaded: where noise starts from. NULL without noise */
+	const struct step_tensor *tensors;
+	size_t tensor_count;
+};
+
+static void describe(struct policy_quality *quality)
+{
+	uint32_t inputs[STEP_MAX_LAYERS], outputs[STEP_MAX_LAYERS];
+
+	quality->network.layers = step_layers(&quality->agent->config, STEP_ACTOR, inputs, outputs);
+	for (uint32_t l = 0; l < quality->network.layers; l++) {
+		struct cost_layer *layer = &quality->network.layer[l];
+
+		snprintf(layer->name, sizeof(layer->name), "actor.%u", l);
+		layer->inputs = inputs[l];
+		layer->outputs = outputs[l];
+		layer->positions = 1;
+	}
+}
+
+int policy_quality_open(const struct policy_quality_options *options, struct policy_quality **created)
+{
+	struct fixar_checkpoint_info info = { .size = sizeof(info) };
+	const struct log_sink log = { options->log, options->log_user };
+	struct policy_quality *quality = calloc(1, sizeof(*quality));
+	char message[512] = "";
+	int error;
+
+	*created = NULL;
+	if (!quality)
+		return -ENOMEM;
+	quality->options = *options;
+	error = fixar_checkpoint_info(options->directory, &info, options->log, options->log_user);
+	if (!error) {
+		error = fixar_env_find(info.environment, &quality->env, message, sizeof(message));
+		if (error)
+			log_line(&log, FIXAR_LOG_ERROR, "%s", message);
+	}
+	if (!error && info.precision != FIXAR_QAT16) {
+		log_line(&log, FIXAR_LOG_ERROR,
+			 "%s was trained in %s; only training in qat16 observes the ranges that narrower operands need "
+			 "(with a delay beyond its end it is training in full precision)",
+			 options->directory, fixar_precision_name(info.precision));
+		error = -EINVAL;
+	}
+	if (!error)
+		error = fixar_agent_load(options->device, &quality->env, options->directory, 0, options->log,
+					 options->log_user, &quality->agent);
+	if (!error && options->noise)
+		error = agent_read_state(quality->agent, &quality->tensors, &quality->tensor_count, &quality->state);
+	if (error) {
+		policy_quality_close(quality);
+		return error;
+	}
+	describe(quality);
+	*created = quality;
+	return 0;
+}
+
+void policy_quality_close(struct policy_quality *quality)
+{
+	if (!quality)
+		return;
+	fixar_agent_destroy(quality->agent);
+	free(quality->state);
+	free(quality);
+}
+
+const struct cost_network *policy_quality_network(const struct policy_quality *quality)
+{
+	return &quality->network;
+}
+
+void policy_quality_bits(const struct policy_quality *quality, const struct cost_widths *widths,
+			 struct fixar_layer_bits *bits)
+{
+	for (uint32_t l = 0; l < quality->network.layers; l++)
+		bits[l] = (struct fixar_layer_bits){
+			.network = ACTOR,
+			.layer = l,
+			.activation = widths[l].activation,
+			.weight = widths[l].weight,
+		};
+}
+
+static int evaluate(struct policy_quality *quality, struct fixar_agent *agent, double *mean_return)
+{
+	struct fixar_evaluation result = { .size = sizeof(result) };
+	int error = fixar_agent_evaluate(agent, quality->options.episodes, quality->options.seed, NULL, &result);
+
+	*mean_return = result.mean_return;
+	return error;
+}
+
+/* ---- Cells that vary ---- */
+
+static int32_t *weights_of(const struct policy_quality *quality, unsigned char *state, uint32_t layer)
+{
+	char name[48];
+
+	snprintf(name, sizeof(name), "actor.%u.weight", layer);
+	for (size_t t = 0; t < quality->tensor_count; t++)
+		if (!strcmp(quality->tensors[t].name, name))
+			return (int32_t *)(void *)(state + quality->tensors[t].offset);
+	return NULL;
+}
+
+/* Replaces a layer's masters by what crossbars would hold for their codes. */
+static int disturb_layer(const struct policy_quality *quality, uint32_t layer, const struct step_quantizer *quantizer,
+			 int32_t *weight)
+{
+	const size_t count = (size_t)quality->network.layer[layer].inputs * quality->network.layer[layer].outputs;
+	const unsigned shift = (unsigned)(FX_WEIGHT - quantizer->fraction);
+	const int32_t high = (int32_t)((INT64_C(1) << (quantizer->width - 1)) - 1);
+	int32_t *codes = malloc(count * sizeof(*codes));
+	double *noisy = malloc(count * sizeof(*noisy));
+	uint64_t ignored = 0;
+
+	if (!codes || !noisy) {
+		free(codes);
+		free(noisy);
+		return -ENOMEM;
+	}
+	for (size_t i = 0; i < count; i++)
+		codes[i] = fx_clamp(fx_round_half_up(weight[i], shift), -high - 1, high, &ignored);
+	reram_disturb(quality->options.noise, (uint32_t)quantizer->width, count, codes, quality->options.noise_seed,
+		      layer, noisy);
+	for (size_t i = 0; i < count; i++)
+		weight[i] = fx_saturate32(llrint(ldexp(noisy[i], (int)shift)), &ignored);
+	free(codes);
+	free(noisy);
+	return 0;
+}
+
+/* The quantizers are in place already; disturbed weights are no codes any more and go in whole. */
+static int disturb(struct policy_quality *quality)
+{
+	const struct device_ops *ops = quality->agent->state->ops;
+	const struct qat_shape *shape = &quality->agent->ddpg->shape;
+	struct step_quantizer *quantizers = calloc(qat_entries(shape), sizeof(*quantizers));
+	const struct step_tensor *tensors;
+	unsigned char *state = NULL;
+	size_t count;
+	int error = quantizers ? agent_read_state(quality->agent, &tensors, &count, &state) : -ENOMEM;
+
+	if (!error)
+		error = ops->read_quantizers(quality->agent->state, quantizers);
+	for (uint32_t l = 0; l < quality->network.layers && !error; l++) {
+		struct step_quantizer *quantizer = &quantizers[qat_entry(shape, ACTOR, l, STEP_WEIGHT)];
+		int32_t *weight = weights_of(quality, state, l), *clean = weights_of(quality, quality->state, l);
+
+		if (quantizer->width >= 32)
+			continue;
+		memcpy(weight, clean, sizeof(*weight) * quality->network.layer[l].inputs * quality->network.layer[l].outputs);
+		error = disturb_layer(quality, l, quantizer, weight);
+		*quantizer = (struct step_quantizer){ 32, FX_WEIGHT, 1 };
+	}
+	if (!error)
+		error = ops->state_write(quality->agent->state, state);
+	if (!error)
+		error = ops->write_quantizers(quality->agent->state, quantizers);
+	free(state);
+	free(quantizers);
+	return error;
+}
+
+int policy_quality_evaluate(void *user, const struct cost_widths *widths, double *mean_return)
+{
+	struct policy_quality *quality = user;
+	struct fixar_layer_bits bits[COST_MAX_LAYERS];
+	int error = 0;
+
+	/* Weights' fractions come from the weights: the clean ones. */
+	if (quality->state)
+		error = quality->agent->state->ops->state_write(quality->agent->state, quality->state);
+	policy_quality_bits(quality, widths, bits);
+	if (!error)
+		error = fixar_agent_set_bits(quality->agent, bits, quality->network.layers);
+	if (!error && quality->state)
+		error = disturb(quality);
+	return error ? error : evaluate(quality, quality->agent, mean_return);
+}
+
+/* ---- Fine-tuning ---- */
+
+int policy_quality_fine_tune(struct policy_quality *quality, const struct cost_widths *widths, uint64_t steps,
+			     double *mean_return)
+{
+	const struct policy_quality_options *options = &quality->options;
+	struct fixar_layer_bits bits[COST_MAX_LAYERS];
+	struct fixar_agent *agent;
+	int error = fixar_agent_load(options->device, &quality->env, options->directory, 1, options->log,
+				     options->log_user, &agent);
+
+	if (error)
+		return error;
+	policy_quality_bits(quality, widths, bits);
+	/* Widths of an agent that trains are a matter of its options for everybody else; this one is never saved. */
+	agent->for_acting_only = 1;
+	error = fixar_agent_set_bits(agent, bits, quality->network.layers);
+	agent->for_acting_only = 0;
+	if (!error)
+		error = fixar_agent_train(agent, agent->ddpg->record.environment_steps + steps, NULL, NULL);
+	if (!error)
+		error = evaluate(quality, agent, mean_return);
+	fixar_agent_destroy(agent);
+	return error;
+}

@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What is quantized, first kind: the actor of a trained run. Its quality is the mean return on fixed start states after
+ * post-training quantization with the ranges that its training observed, exactly what `fixar eval --bits` does.
+ */
+#ifndef FIXAR_LIB_QUANTIZE_POLICY_QUALITY_H
+#define FIXAR_LIB_QUANTIZE_POLICY_QUALITY_H
+
+#include <fixar/fixar.h>
+
+#include "cost/cost.h"
+#include "cost/models.h"
+
+struct policy_quality_options {
+	const char *directory;	   /* of the run; precision qat16, past its first training step */
+	struct fixar_device *device; /* NULL: the library's choice */
+	uint32_t episodes;
+	uint64_t seed;		   /* of the start states */
+	const struct reram_parameters *noise; /* NULL: cells that do not vary */
+	uint64_t noise_seed;
+	fixar_log_fn log;
+	void *log_user;
+};
+
+struct policy_quality;
+
+/* 0, or what loading returned (the log says what); -EINVAL for a run without observed ranges. */
+int policy_quality_open(const struct policy_quality_options *options, struct policy_quality **quality);
+void policy_quality_close(struct policy_quality *quality);
+
+/* The actor's layers; valid until it is closed. */
+const struct cost_network *policy_quality_network(const struct policy_quality *quality);
+
+/* A quantize_quality: `user` is the struct policy_quality. */
+int policy_quality_evaluate(void *user, const struct cost_widths *widths, double *mean_return);
+
+/*
+ * The same after `steps` more environment steps of training with these widths: the run's replay memory is read and
+ * nothing in its directory changes. -ENOENT: the run has no replay memory.
+ */
+int policy_quality_fine_tune(struct policy_quality *quality, const struct cost_widths *widths, uint64_t steps,
+			     double *mean_return);
+
+/* The widths as --bits takes them, one entry for each layer; gradients keep the mode's own width. */
+void policy_quality_bits(const struct policy_quality *quality, const struct cost_widths *widths,
+			 struct fixar_layer_bits *bits);
+
+#endif /* FIXAR_LIB_QUANTIZE_POLICY_QUALITY_H */
