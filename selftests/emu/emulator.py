@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """An emulated card for a test: its process, its control socket, and a host that is plugged into it."""
 
+import atexit
 import json
 import mmap
 import os
@@ -33,9 +34,17 @@ class Emulator:
         self.log = open(self.folder / "log", "w+b")
         self.process = subprocess.Popen([str(PROGRAM), "--socket", str(self.path), "--control", str(self.control_path),
                                          *options], stdin=subprocess.DEVNULL, stdout=self.log, stderr=subprocess.STDOUT)
+        atexit.register(self.abandon)
         wait(lambda: self.path.exists() and self.control_path.exists() or self.process.poll() is not None,
              "the emulator does not come up")
         self.control = None
+
+    def abandon(self):
+        """At the end of a test program that did not come to close(), such as one that ran only some of its tests."""
+        if self.alive():
+            self.process.kill()
+            self.process.wait()
+        shutil.rmtree(self.folder, ignore_errors=True)
 
     def said(self):
         self.log.seek(0)
