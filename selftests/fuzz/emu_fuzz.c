@@ -46,7 +46,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size);
 static struct card *card;
 static int host; /* memory of the client */
 static int quit;
-static int descriptors; /* open ones, before the first input */
 
 static void expect(bool condition, const char *what)
 {
@@ -285,11 +284,13 @@ static void clean(void)
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
 {
+	int descriptors;
+
 	if (!size)
 		return 0;
 	clean();
-	if (!descriptors)
-		descriptors = count_descriptors();
+	/* Before each input, because the fuzzer opens files of its own between them. */
+	descriptors = count_descriptors();
 	if (*bytes == 'M')
 		messages(bytes + 1, size - 1);
 	else if (*bytes == 'S')

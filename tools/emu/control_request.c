@@ -432,6 +432,10 @@ json_t *control_request(struct card *card, char *line, bool *quit)
 	json_t *answer = NULL;
 	char *save, *word;
 
+	/* An answer repeats words of the request, and JSON takes valid UTF-8 only: no request needs more than ASCII. */
+	for (char *c = line; *c; c++)
+		if ((*c < ' ' && *c != '\t' && *c != '\r') || *c > '~')
+			*c = '?';
 	for (word = strtok_r(line, " \t\r", &save); word; word = strtok_r(NULL, " \t\r", &save)) {
 		if (request.words == WORDS)
 			return failed("more than %d words", WORDS);
