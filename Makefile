@@ -55,7 +55,9 @@ $(O)/lib/nn/%.o: EXTRA := -O3
 # Files compiled for one instruction set extension; the engine table calls them only where the processor has it.
 ifeq ($(ARCH),x86_64)
 $(O)/%_avx2.o: EXTRA := -mavx2 -O3
-$(O)/%_avx512.o: EXTRA := -mavx512f -mavx512cd -mavx512dq -mavx512vl -mavx512bw -mprefer-vector-width=512 -O3
+AVX512 := -mavx512f -mavx512cd -mavx512dq -mavx512vl -mavx512bw -mprefer-vector-width=512 -O3
+$(O)/%_avx512.o: EXTRA := $(AVX512)
+$(O)/%_vnni_avx512.o: EXTRA := $(AVX512) -mavx512vnni
 $(O)/lib/float32/%_avx2.o: EXTRA := -mavx2 -mfma -O3
 endif
 $(O)/lib/pe/%_neon.o: EXTRA := -O3

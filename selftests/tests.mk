@@ -28,7 +28,7 @@ $(O)/selftests/card_preload.so: selftests/tools/card_preload.c $(O)/libfixar.a $
 # What a device computes, and its tests, need nothing but a compiler and a C library. So they can be built for another architecture
 # and, being static, run by an emulator (selftests/lib/neon_test.py): make O=build/aarch64 CC=aarch64-linux-gnu-gcc core-tests
 CORE_OBJ   := $(filter $(addprefix $(O)/lib/,fx/% pe/% nn/% step/%),$(LIB_OBJ))
-CORE_TESTS := $(addprefix $(O)/core/,golden_test golden_train_test core_test step_test)
+CORE_TESTS := $(addprefix $(O)/core/,golden_test golden_train_test core_test narrow_test step_test)
 NEON_CC    ?= $(if $(filter aarch64,$(ARCH)),$(CC),aarch64-linux-gnu-gcc)
 
 core-tests: $(CORE_TESTS)

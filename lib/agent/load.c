@@ -115,17 +115,23 @@ static int read_device(struct source *source, struct fixar_agent *agent)
 
 	if (error)
 		return error;
-	if (schema != STEP_SCHEMA)
+	if (schema < 1 || schema > STEP_SCHEMA)
 		return refuse(source, -EPROTONOSUPPORT,
 			      "schema %" PRIu64 " of the device's state; this library knows %d", schema, STEP_SCHEMA);
 	/* Read first, so that the gaps between tensors are what they were. */
 	error = agent_read_state(agent, &tensors, &count, &state);
 	if (error)
 		return error;
-	for (size_t i = 0; i < count && !error; i++)
+	for (size_t i = 0; i < count && !error; i++) {
+		/* Schema 1 had no maxima, and no operands whose fractions follow them. */
+		if (schema == 1 && !strcmp(tensors[i].name, "gradient_maxima")) {
+			memset(state + tensors[i].offset, 0, tensors[i].bytes);
+			continue;
+		}
 		error = checkpoint_read(source->checkpoint, tensors[i].name, (enum checkpoint_dtype)tensors[i].dtype,
 					tensors[i].dim_count, tensors[i].dim, state + tensors[i].offset,
 					tensors[i].bytes, source->message, sizeof(source->message));
+	}
 	if (!error) {
 		error = agent->state->ops->state_write(agent->state, state);
 		if (error)

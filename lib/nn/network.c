@@ -2,81 +2,55 @@
 /* Forward and backward through a network (lib/ARITHMETIC.md sections 2, 3, 5, 9). */
 #include "nn/network.h"
 
+#include <string.h>
+
 #include "fx/fixed.h"
+#include "nn/operands.h"
 #include "nn/parallel.h"
 
-/* Elements that one thread should at least get: below this, waking others costs more than it saves. */
-#define ELEMENT_GRAIN 2048
-
-static const int class_fraction[STEP_CLASSES] = { FX_ACTIVATION, FX_WEIGHT, FX_GRADIENT };
 static const enum step_saturation class_counter[STEP_CLASSES] = {
 	STEP_SATURATION_ACTIVATION_QUANTIZER,
 	STEP_SATURATION_WEIGHT_QUANTIZER,
 	STEP_SATURATION_GRADIENT_QUANTIZER,
 };
 
-/* ---- Products ---- */
-
-struct product_work {
-	const struct nn_context *context;
-	const struct pe_product *product;
-	uint64_t saturations;
-};
-
-static void product_part(void *user, unsigned part, unsigned parts)
+/* Elements of a row of pieces: whole vectors. */
+static size_t padded(size_t elements)
 {
-	struct product_work *work = user;
-	size_t from, to;
-
-	nn_share(work->product->columns, PE_PANEL_COLUMNS, part, parts, &from, &to);
-	if (from < to)
-		__atomic_fetch_add(&work->saturations,
-				   work->context->engine->product(work->product, 0, work->product->rows, from, to,
-								  work->context->scratch[part]),
-				   __ATOMIC_RELAXED);
+	return (elements + 31) & ~(size_t)31;
 }
 
-static void run_product(const struct nn_context *context, const struct pe_product *product, enum step_saturation counter)
+/* The most outputs that one worker has of a layer. Workers may be at different layers, so each has room of its own for as many. */
+static size_t most_outputs(size_t widest, unsigned parts)
 {
-	struct product_work work = { context, product, 0 };
-
-	/* Some 16 multiply-accumulates a nanosecond. */
-	pe_pool_share(context->pool, product->rows * product->columns * product->depth / 16, product_part, &work);
-	context->saturation[counter] += work.saturations;
+	return (widest / PE_PANEL_COLUMNS / parts + 2) * PE_PANEL_COLUMNS;
 }
 
-/* The shifts that bring a sum with fraction `from` to fraction `to`. */
-static void set_shifts(struct pe_product *product, int from, int to)
+size_t nn_narrow_elements(size_t batch, size_t widest, unsigned parts)
 {
-	product->up = from < to ? (unsigned)(to - from) : 0;
-	product->down = from < to ? 0 : (unsigned)(from - to);
+	/* Rows are samples with a layer's width, or a layer's outputs, in two pieces, with the batch. */
+	const size_t samples = batch * padded(widest), outputs = 2 * parts * most_outputs(widest, parts) * padded(batch);
+
+	return samples > outputs ? samples : outputs;
+}
+
+size_t nn_turned_elements(size_t batch, size_t widest, unsigned parts)
+{
+	return parts * most_outputs(widest, parts) * batch;
+}
+
+void nn_barrier(const struct nn_worker *worker)
+{
+	if (worker->parts > 1)
+		pe_pool_barrier(worker->context->pool);
+}
+
+static size_t samples(const struct nn_worker *worker)
+{
+	return worker->to - worker->from;
 }
 
 /* ---- Values to operand codes ---- */
-
-static void operand_limits(const struct step_quantizer *quantizer, int32_t *low, int32_t *high)
-{
-	if (quantizer->is_signed) {
-		*low = (int32_t)-(INT64_C(1) << (quantizer->width - 1));
-		*high = (int32_t)((INT64_C(1) << (quantizer->width - 1)) - 1);
-	} else {
-		*low = 0;
-		*high = (int32_t)((INT64_C(1) << quantizer->width) - 1);
-	}
-}
-
-/* One pass over a tensor: ReLU or its mask, the range, the codes. */
-struct operand_work {
-	const struct nn_context *context;
-	const struct step_quantizer *quantizer;	/* NULL: the codes are the master values */
-	unsigned shift;
-	int rectify;
-	const int32_t *mask;			/* values become 0 where this is not positive; NULL: none */
-	struct step_range *range;		/* NULL: not observed */
-	size_t count;
-	int32_t *values;			/* become the codes, in place */
-	uint64_t clamps;
-};
 
 static void range_merge(struct step_range *range, int32_t minimum, int32_t maximum)
 {
@@ -89,140 +63,200 @@ static void range_merge(struct step_range *range, int32_t minimum, int32_t maxim
 		;
 }
 
-static void operand_part(void *user, unsigned part, unsigned parts)
+/* The pass over the worker's part of a layer's activation or gradient tensor. `operand` has mask and rectify; it comes back with the range. */
+static void form_operand(struct nn_worker *worker, const struct nn_layer *layer, enum step_class class, int fraction, size_t width,
+			 int32_t *values, struct pe_operand *operand)
 {
-	struct operand_work *work = user;
-	int32_t *values = work->values;
-	size_t from, to;
+	const struct nn_context *context = worker->context;
 
-	nn_share(work->count, ELEMENT_GRAIN, part, parts, &from, &to);
-	if (from >= to)
-		return;
-	if (work->rectify)
-		for (size_t i = from; i < to; i++)
-			values[i] = values[i] > 0 ? values[i] : 0;
-	if (work->mask)
-		for (size_t i = from; i < to; i++)
-			values[i] = work->mask[i] > 0 ? values[i] : 0;
-	if (work->range) {
-		int32_t minimum = INT32_MAX, maximum = INT32_MIN;
-
-		work->context->engine->range(to - from, values + from, &minimum, &maximum);
-		range_merge(work->range, minimum, maximum);
-	}
-	if (work->quantizer) {
-		int32_t low, high;
-
-		operand_limits(work->quantizer, &low, &high);
-		__atomic_fetch_add(&work->clamps,
-				   work->context->engine->quantize(to - from, values + from, work->shift, low, high, values + from),
-				   __ATOMIC_RELAXED);
-	}
+	nn_set_operand(context, &layer->quantizer[class], class, fraction, operand);
+	worker->saturation[class_counter[class]] += context->engine->operand(operand, samples(worker) * width, values);
+	if (context->observe)
+		range_merge(&layer->range[class], operand->minimum, operand->maximum);
 }
 
-/*
- * Turns the master values of a layer's activation or gradient tensor into operand codes, in place, and returns their fraction.
- */
-static int form_operand(const struct nn_context *context, const struct nn_layer *layer, enum step_class class, int rectify,
-			const int32_t *mask, size_t count, int32_t *values)
+static int mode_fraction(const struct nn_context *context, const struct step_quantizer *quantizer, enum step_class class, uint32_t magnitude)
 {
-	const struct step_quantizer *quantizer = &layer->quantizer[class];
-	const int quantize = context->quantized && quantizer->width < 32;
-	struct operand_work work = {
-		.context = context,
-		.quantizer = quantize ? quantizer : NULL,
-		.shift = quantize ? (unsigned)(class_fraction[class] - quantizer->fraction) : 0,
-		.rectify = rectify,
-		.mask = mask,
-		.range = context->observe ? &layer->range[class] : NULL,
-		.count = count,
-		.values = values,
-	};
+	static const int full[STEP_CLASSES] = { FX_ACTIVATION, FX_WEIGHT, FX_GRADIENT };
 
-	if (quantize || rectify || mask || work.range)
-		pe_pool_share(context->pool, count / 2, operand_part, &work);
-	context->saturation[class_counter[class]] += work.clamps;
-	return quantize ? quantizer->fraction : class_fraction[class];
-}
-
-struct weight_work {
-	const struct nn_context *context;
-	struct nn_layer *layer;
-};
-
-static void weight_part(void *user, unsigned part, unsigned parts)
-{
-	struct weight_work *work = user;
-	struct nn_layer *layer = work->layer;
-	const struct step_quantizer *quantizer = &layer->quantizer[STEP_WEIGHT];
-	int32_t low, high;
-	size_t from, to;
-
-	nn_share(layer->weight.count, ELEMENT_GRAIN, part, parts, &from, &to);
-	if (from >= to)
-		return;
-	operand_limits(quantizer, &low, &high);
-	__atomic_fetch_add(&layer->clamps,
-			   work->context->engine->quantize(to - from, layer->weight.value + from,
-							   (unsigned)(FX_WEIGHT - quantizer->fraction), low, high, layer->formed + from),
-			   __ATOMIC_RELAXED);
-}
-
-/* The weights' operand codes are kept until the weights change; each forward pass of a training step counts their clamps anew. */
-static void form_weights(const struct nn_context *context, struct nn_network *network, int count_weights)
-{
-	for (uint32_t l = 0; l < network->layers; l++) {
-		struct nn_layer *layer = &network->layer[l];
-
-		if (!network->codes_valid) {
-			const struct step_quantizer *quantizer = &layer->quantizer[STEP_WEIGHT];
-
-			layer->clamps = 0;
-			layer->codes = layer->weight.value;
-			layer->code_fraction = FX_WEIGHT;
-			if (context->quantized && quantizer->width < 32) {
-				struct weight_work work = { context, layer };
-
-				pe_pool_share(context->pool, layer->weight.count / 2, weight_part, &work);
-				layer->codes = layer->formed;
-				layer->code_fraction = quantizer->fraction;
-			}
-		}
-		if (count_weights)
-			context->saturation[STEP_SATURATION_WEIGHT_QUANTIZER] += layer->clamps;
-	}
-	network->codes_valid = 1;
+	return context->quantized && quantizer->width < 32 ? nn_operand_fraction(quantizer, class, magnitude) : full[class];
 }
 
 /* ---- Forward ---- */
 
-void nn_forward(const struct nn_context *context, struct nn_network *network, size_t batch, struct nn_pass *pass, int count_weights)
+/* The worker's rows of A, in pieces of 16 bits: those of `codes`, which begin with the worker's first sample. */
+static const int16_t *narrow_rows(struct nn_worker *worker, const int32_t *codes, size_t width, uint32_t norm[2])
 {
-	form_weights(context, network, count_weights);
+	static const struct pe_split one = { 1, 0 };
+	int16_t *rows = worker->context->narrow + worker->from * padded(worker->context->widest);
+
+	norm[0] = norm[1] = 0;
+	worker->context->engine->form->rows(&one, samples(worker), width, codes, width, rows, padded(width), norm);
+	return rows;
+}
+
+/* What a product of samples and weights needs besides its result: narrow if that is exact. Returns whether it was done. */
+static int narrow_product(struct nn_worker *worker, const struct nn_layer *layer, enum step_class class, const struct nn_panels *panels,
+			  const int32_t *codes, size_t depth, struct pe_narrow *product, enum step_saturation counter)
+{
+	const struct pe_split one = { 1, 0 };
+	uint32_t norm[2];
+
+	if (!panels->split.pieces)
+		return 0;
+	product->a = narrow_rows(worker, codes, depth, norm);
+	product->a_row = padded(depth);
+	product->a_split = one;
+	product->b = panels->pieces;
+	product->b_split = panels->split;
+	product->depth = depth;
+	product->rows = samples(worker);
+	product->chunk = nn_chunk(depth, &one, nn_code_bits(&layer->quantizer[class]), norm, &panels->split,
+				  nn_code_bits(&layer->quantizer[STEP_WEIGHT]), panels->norm);
+	if (!product->chunk)
+		return 0;
+	worker->saturation[counter] += worker->context->engine->form->product(product, 0, product->rows, 0, product->columns);
+	return 1;
+}
+
+static void forward_product(struct nn_worker *worker, const struct nn_layer *layer, const int32_t *codes, int fraction, int32_t *out)
+{
+	const int sum_fraction = fraction + layer->code_fraction;
+	const int top = sum_fraction > FX_WEIGHT ? sum_fraction : FX_WEIGHT;
+	struct pe_narrow narrow = {
+		.columns = layer->outputs,
+		.bias = layer->bias.value,
+		.up = (unsigned)(top - sum_fraction),
+		.bias_up = (unsigned)(top - FX_WEIGHT),
+		.down = (unsigned)(top - FX_ACTIVATION),
+		.c = out, .c_row = layer->outputs,
+	};
+	const struct pe_product product = {
+		.rows = samples(worker), .columns = layer->outputs, .depth = layer->inputs,
+		.a = codes, .a_row = layer->inputs, .a_column = 1,
+		.b = layer->codes, .b_row = 1, .b_column = layer->inputs,
+		.panels = worker->context->engine->form && !layer->forward.split.pieces ? layer->wide : NULL,
+		.bias = layer->bias.value,
+		.up = narrow.up, .bias_up = narrow.bias_up, .down = narrow.down,
+		.c = out, .c_row = layer->outputs,
+	};
+
+	if (!narrow_product(worker, layer, STEP_ACTIVATION, &layer->forward, codes, layer->inputs, &narrow, STEP_SATURATION_ACTIVATION))
+		worker->saturation[STEP_SATURATION_ACTIVATION] += worker->context->engine->product(&product, 0, product.rows, 0,
+												   product.columns, worker->scratch);
+}
+
+void nn_forward(struct nn_worker *worker, const struct nn_network *network, struct nn_pass *pass, int count_weights)
+{
 	for (uint32_t l = 0; l < network->layers; l++) {
 		const struct nn_layer *layer = &network->layer[l];
 		const int last = l + 1 == network->layers;
-		struct pe_product product = {
-			.rows = batch, .columns = layer->outputs, .depth = layer->inputs,
-			.a = pass->input[l], .a_row = layer->inputs, .a_column = 1,
-			.b = layer->codes, .b_row = 1, .b_column = layer->inputs,
-			.bias = layer->bias.value,
-			.c = last ? pass->output : pass->input[l + 1], .c_row = layer->outputs,
-		};
-		int sum_fraction, top;
+		int32_t *codes = pass->input[l] + worker->from * layer->inputs;
+		int32_t *out = (last ? pass->output : pass->input[l + 1]) + worker->from * layer->outputs;
+		const int fraction = mode_fraction(worker->context, &layer->quantizer[STEP_ACTIVATION], STEP_ACTIVATION, 0);
+		struct pe_operand operand = { .rectify = l > 0 };
 
-		pass->input_fraction[l] = form_operand(context, layer, STEP_ACTIVATION, l > 0, NULL, batch * layer->inputs,
-						       pass->input[l]);
-		sum_fraction = pass->input_fraction[l] + layer->code_fraction;
-		top = sum_fraction > FX_WEIGHT ? sum_fraction : FX_WEIGHT;
-		product.up = (unsigned)(top - sum_fraction);
-		product.bias_up = (unsigned)(top - FX_WEIGHT);
-		product.down = (unsigned)(top - FX_ACTIVATION);
-		run_product(context, &product, STEP_SATURATION_ACTIVATION);
+		if (count_weights && worker->part == 0)
+			worker->saturation[STEP_SATURATION_WEIGHT_QUANTIZER] += layer->clamps;
+		if (worker->from == worker->to)
+			continue;
+		/* One worker has the first sample. */
+		if (worker->from == 0)
+			pass->input_fraction[l] = fraction;
+		form_operand(worker, layer, STEP_ACTIVATION, fraction, layer->inputs, codes, &operand);
+		forward_product(worker, layer, codes, fraction, out);
 	}
 }
 
-/* ---- Backward ---- */
+/* ---- Backward over samples ---- */
+
+/* The shifts that bring a sum with fraction `from` to fraction `to`. */
+static void set_shifts(int from, int to, unsigned *up, unsigned *down)
+{
+	*up = from < to ? (unsigned)(to - from) : 0;
+	*down = from < to ? 0 : (unsigned)(from - to);
+}
+
+static void input_gradient_product(struct nn_worker *worker, const struct nn_layer *layer, const int32_t *dy, int fraction, int32_t *dx)
+{
+	struct pe_narrow narrow = { .columns = layer->dx_columns, .c = dx, .c_row = layer->dx_columns };
+	struct pe_product product = {
+		.rows = samples(worker), .columns = layer->dx_columns, .depth = layer->outputs,
+		.a = dy, .a_row = layer->outputs, .a_column = 1,
+		.b = layer->codes + layer->dx_first, .b_row = layer->inputs, .b_column = 1,
+		.c = dx, .c_row = layer->dx_columns,
+	};
+
+	set_shifts(fraction + layer->code_fraction, FX_GRADIENT, &product.up, &product.down);
+	narrow.up = product.up;
+	narrow.down = product.down;
+	if (!narrow_product(worker, layer, STEP_GRADIENT, &layer->backward, dy, layer->outputs, &narrow, STEP_SATURATION_GRADIENT))
+		worker->saturation[STEP_SATURATION_GRADIENT] += worker->context->engine->product(&product, 0, product.rows, 0,
+												 product.columns, worker->scratch);
+}
+
+/* The worker's samples of the layer's input as panels, whose depth is the batch. */
+static void form_samples(struct nn_worker *worker, const struct nn_layer *layer, struct nn_pass *pass, uint32_t l)
+{
+	const struct nn_context *context = worker->context;
+	struct nn_panels *panels = &pass->samples[l];
+	const struct pe_split one = { 1, 0 };
+	uint32_t norm[2] = { 0, 0 };
+
+	if (!context->engine->form || !nn_is_narrow(context, layer, STEP_ACTIVATION))
+		return;
+	/* Shares of samples begin at even numbers. */
+	context->engine->form->panels(&one, layer->inputs, worker->batch, worker->from / 2, (worker->to + 1) / 2, pass->input[l],
+				      layer->inputs, panels->pieces, norm);
+	/* A column's norm is the sum of those of the workers' samples; their largest, added, are not less. */
+	__atomic_fetch_add(&panels->norm[0], norm[0], __ATOMIC_RELAXED);
+}
+
+void nn_backward_begin(struct nn_pass *pass, uint32_t layers)
+{
+	for (uint32_t l = 0; l < layers; l++) {
+		pass->gradient_magnitude[l] = 0;
+		pass->samples[l].norm[0] = 0;
+	}
+}
+
+static uint32_t magnitude(const struct pe_operand *operand)
+{
+	const int64_t low = operand->minimum < 0 ? -(int64_t)operand->minimum : 0, high = operand->maximum > 0 ? operand->maximum : 0;
+
+	return (uint32_t)(low > high ? low : high);
+}
+
+void nn_backward(struct nn_worker *worker, const struct nn_network *network, struct nn_pass *pass, const struct nn_maxima *maxima,
+		 int parameters, int32_t *input_gradient)
+{
+	if (worker->from == worker->to)
+		return;
+	for (uint32_t l = network->layers; l-- > 0;) {
+		const struct nn_layer *layer = &network->layer[l];
+		const struct step_quantizer *quantizer = &layer->quantizer[STEP_GRADIENT];
+		int32_t *dy = pass->gradient[l] + worker->from * layer->outputs;
+		const int fraction = mode_fraction(worker->context, quantizer, STEP_GRADIENT, maxima->used[l]);
+		struct pe_operand operand = { .mask = NULL };
+
+		/* The ReLU above this layer let through what became a positive code. */
+		if (l + 1 < network->layers)
+			operand.mask = pass->input[l + 1] + worker->from * layer->outputs;
+		form_operand(worker, layer, STEP_GRADIENT, fraction, layer->outputs, dy, &operand);
+		nn_raise(&maxima->seen[l], magnitude(&operand));
+		nn_raise(&pass->gradient_magnitude[l], magnitude(&operand));
+		if (worker->from == 0)
+			pass->gradient_fraction[l] = fraction;
+		if (parameters)
+			form_samples(worker, layer, pass, l);
+		if (l > 0)
+			input_gradient_product(worker, layer, dy, fraction, pass->gradient[l - 1] + worker->from * layer->inputs);
+		else if (input_gradient)
+			input_gradient_product(worker, layer, dy, fraction, input_gradient + worker->from * layer->dx_columns);
+	}
+}
+
+/* ---- Gradients of parameters ---- */
 
 /* The exponent of the batch size rounded up to a power of two. */
 static int batch_bits(size_t batch)
@@ -230,77 +264,103 @@ static int batch_bits(size_t batch)
 	return batch > 1 ? (int)fx_bits(batch - 1) : 0;
 }
 
+static void bias_gradient(struct nn_worker *worker, const struct nn_layer *layer, const int32_t *dy, int fraction, size_t from, size_t to)
+{
+	enum { BLOCK = 64 };
+
+	for (size_t n = from; n < to; n += BLOCK) {
+		const size_t width = to - n < BLOCK ? to - n : BLOCK;
+		int64_t sum[BLOCK] = { 0 };
+
+		for (size_t b = 0; b < worker->batch; b++)
+			for (size_t i = 0; i < width; i++)
+				sum[i] += dy[b * layer->outputs + n + i];
+		for (size_t i = 0; i < width; i++)
+			layer->bias.gradient[n + i] = fx_requantize(sum[i], fraction, FX_WEIGHT_GRADIENT,
+								    &worker->saturation[STEP_SATURATION_WEIGHT_GRADIENT]);
+	}
+}
+
+/* dY as A of a narrow product, if it has few enough significant bits: in a batch these are often fewer than in the format. */
+static int narrow_weight_gradient(struct nn_worker *worker, const struct nn_layer *layer, const struct nn_pass *pass, uint32_t l, size_t from,
+				  size_t to, unsigned up, unsigned down)
+{
+	const struct nn_context *context = worker->context;
+	const struct nn_panels *samples_of = &pass->samples[l];
+	/* Masters have those of the largest and the sign. */
+	const unsigned bits = context->quantized && layer->quantizer[STEP_GRADIENT].width < 32 ?
+				      nn_code_bits(&layer->quantizer[STEP_GRADIENT]) :
+				      fx_bits(pass->gradient_magnitude[l]) + 1;
+	const struct pe_split one = { 1, 0 };
+	struct pe_narrow product = {
+		.rows = to - from, .columns = layer->inputs, .depth = worker->batch,
+		.a_row = padded(worker->batch), .a_split = nn_split(bits),
+		.b = samples_of->pieces, .b_split = one,
+		.up = up, .down = down,
+		.c = layer->weight.gradient + from * layer->inputs, .c_row = layer->inputs,
+	};
+	uint32_t norm[2] = { 0, 0 };
+	int16_t *rows;
+
+	if (!context->engine->form || !nn_is_narrow(context, layer, STEP_ACTIVATION) || !product.a_split.pieces)
+		return 0;
+	rows = context->narrow + worker->part * most_outputs(context->widest, worker->parts) * 2 * product.a_row;
+	context->engine->form->turned_rows(&product.a_split, to - from, worker->batch, pass->gradient[l] + from, layer->outputs, rows,
+					   product.a_row, norm);
+	product.a = rows;
+	product.chunk = nn_chunk(worker->batch, &product.a_split, bits, norm, &one, nn_code_bits(&layer->quantizer[STEP_ACTIVATION]),
+				 samples_of->norm);
+	if (!product.chunk)
+		return 0;
+	worker->saturation[STEP_SATURATION_WEIGHT_GRADIENT] += context->engine->form->product(&product, 0, to - from, 0, layer->inputs);
+	return 1;
+}
+
 /* Reading dY along the batch touches a new cache line for each sample, once per column panel: cheaper to turn it once. */
-static void transpose(size_t rows, size_t columns, const int32_t *restrict from, int32_t *restrict to)
+static void turn(size_t rows, size_t row, size_t columns, const int32_t *restrict from, int32_t *restrict to)
 {
 	const size_t block = 16;
 
 	for (size_t c0 = 0; c0 < columns; c0 += block)
 		for (size_t r = 0; r < rows; r++)
 			for (size_t c = c0; c < columns && c < c0 + block; c++)
-				to[c * rows + r] = from[r * columns + c];
+				to[c * rows + r] = from[r * row + c];
 }
 
-static void weight_gradient(const struct nn_context *context, const struct nn_layer *layer, size_t batch, const int32_t *dy,
-			    int dy_fraction, const int32_t *x, int x_fraction)
+static void wide_weight_gradient(struct nn_worker *worker, const struct nn_layer *layer, const struct nn_pass *pass, uint32_t l, size_t from,
+				 size_t to, unsigned up, unsigned down)
 {
-	const int lb = batch_bits(batch);
-	struct pe_product product = {
-		.rows = layer->outputs, .columns = layer->inputs, .depth = batch,
-		.a = context->transposed, .a_row = batch, .a_column = 1,
-		.b = x, .b_row = layer->inputs, .b_column = 1,
-		.c = layer->weight.gradient, .c_row = layer->inputs,
+	int32_t *turned = worker->context->turned +
+			  worker->part * most_outputs(worker->context->widest, worker->parts) * worker->batch;
+	const struct pe_product product = {
+		.rows = to - from, .columns = layer->inputs, .depth = worker->batch,
+		.a = turned, .a_row = worker->batch, .a_column = 1,
+		.b = pass->input[l], .b_row = layer->inputs, .b_column = 1,
+		.up = up, .down = down,
+		.c = layer->weight.gradient + from * layer->inputs, .c_row = layer->inputs,
 	};
 
-	transpose(batch, layer->outputs, dy, context->transposed);
-	set_shifts(&product, dy_fraction + x_fraction + lb, FX_WEIGHT_GRADIENT);
-	run_product(context, &product, STEP_SATURATION_WEIGHT_GRADIENT);
-
-	for (uint32_t n = 0; n < layer->outputs; n++) {
-		int64_t sum = 0;
-
-		for (size_t b = 0; b < batch; b++)
-			sum += dy[b * layer->outputs + n];
-		layer->bias.gradient[n] = fx_requantize(sum, dy_fraction + lb, FX_WEIGHT_GRADIENT,
-							&context->saturation[STEP_SATURATION_WEIGHT_GRADIENT]);
-	}
+	turn(worker->batch, layer->outputs, to - from, pass->gradient[l] + from, turned);
+	worker->saturation[STEP_SATURATION_WEIGHT_GRADIENT] += worker->context->engine->product(&product, 0, to - from, 0, layer->inputs,
+												worker->scratch);
 }
 
-static void input_gradient_product(const struct nn_context *context, const struct nn_layer *layer, size_t batch, const int32_t *dy,
-				   int dy_fraction, uint32_t first, uint32_t columns, int32_t *dx)
+void nn_weight_gradients(struct nn_worker *worker, struct nn_network *network, struct nn_pass *pass)
 {
-	struct pe_product product = {
-		.rows = batch, .columns = columns, .depth = layer->outputs,
-		.a = dy, .a_row = layer->outputs, .a_column = 1,
-		.b = layer->codes + first, .b_row = layer->inputs, .b_column = 1,
-		.c = dx, .c_row = columns,
-	};
+	const int lb = batch_bits(worker->batch);
 
-	set_shifts(&product, dy_fraction + layer->code_fraction, FX_GRADIENT);
-	run_product(context, &product, STEP_SATURATION_GRADIENT);
-}
-
-void nn_backward(const struct nn_context *context, struct nn_network *network, size_t batch, const struct nn_pass *pass,
-		 int32_t *gradient[2], int parameters, int32_t *input_gradient, uint32_t first, uint32_t columns)
-{
-	int32_t *dy = gradient[0], *dx = gradient[1];
-	const int32_t *mask = NULL;
-
-	for (uint32_t l = network->layers; l-- > 0;) {
+	for (uint32_t l = 0; l < network->layers; l++) {
 		const struct nn_layer *layer = &network->layer[l];
-		const int fraction = form_operand(context, layer, STEP_GRADIENT, 0, mask, batch * layer->outputs, dy);
-		int32_t *swap = dy;
+		const int fraction = pass->gradient_fraction[l] + lb;
+		unsigned up, down;
+		size_t from, to;
 
-		if (parameters)
-			weight_gradient(context, layer, batch, dy, fraction, pass->input[l], pass->input_fraction[l]);
-		if (l == 0) {
-			if (input_gradient)
-				input_gradient_product(context, layer, batch, dy, fraction, first, columns, input_gradient);
-			break;
-		}
-		input_gradient_product(context, layer, batch, dy, fraction, 0, layer->inputs, dx);
-		mask = pass->input[l];
-		dy = dx;
-		dx = swap;
+		nn_share(layer->outputs, PE_PANEL_COLUMNS, worker->part, worker->parts, &from, &to);
+		if (from == to)
+			continue;
+		set_shifts(fraction + pass->input_fraction[l], FX_WEIGHT_GRADIENT, &up, &down);
+		if (!narrow_weight_gradient(worker, layer, pass, l, from, to, up, down))
+			wide_weight_gradient(worker, layer, pass, l, from, to, up, down);
+		bias_gradient(worker, layer, pass->gradient[l], fraction, from, to);
 	}
 }

@@ -13,6 +13,14 @@ enum step_class {
 	STEP_CLASSES
 };
 
+/*
+ * A fraction that says: the operand's fraction follows the largest absolute value (lib/ARITHMETIC.md section 2). Weights and gradients of 2
+ * to 16 bits may have it.
+ */
+#define STEP_FRACTION_FOLLOWS 127
+/* Bits that a gradient may grow by before its operands are limited. */
+#define STEP_GRADIENT_HEADROOM 1
+
 /* Operand quantizer (lib/ARITHMETIC.md section 2). Width 32: the master itself. */
 struct step_quantizer {
 	int32_t width;

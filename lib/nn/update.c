@@ -8,8 +8,6 @@
 #include "fx/random.h"
 #include "nn/parallel.h"
 
-#define ELEMENT_GRAIN 2048
-
 /* 0.003 with fraction FX_WEIGHT: the bound of the last layer's initial weights. */
 #define LAST_LAYER_BOUND 201327
 
@@ -33,72 +31,48 @@ void nn_adam_step_size(const struct nn_adam *adam, uint64_t powers[2], struct pe
 	constants->step_shift = adam->rate_exponent + 31 - (bits - 31) + (FX_RATIO - FX_WEIGHT);
 }
 
-struct update_work {
-	const struct nn_context *context;
-	struct nn_parameter *parameter;
-	const struct pe_adam *constants;	/* Adam, or */
-	int32_t *target;			/* soft update */
-	uint32_t tau;
-	struct pe_adam_counts counts;
-};
-
-static void update_part(void *user, unsigned part, unsigned parts)
+/* The worker's part of a parameter: `width` elements for each of a layer's outputs. */
+static size_t own_elements(const struct nn_worker *worker, uint32_t outputs, size_t width, size_t *from)
 {
-	struct update_work *work = user;
-	const struct nn_parameter *parameter = work->parameter;
-	const struct pe_engine *engine = work->context->engine;
+	size_t to;
+
+	nn_share(outputs, PE_PANEL_COLUMNS, worker->part, worker->parts, from, &to);
+	*from *= width;
+	return to * width - *from;
+}
+
+static void adam_parameter(struct nn_worker *worker, const struct nn_parameter *parameter, uint32_t outputs, const struct pe_adam *constants)
+{
 	struct pe_adam_counts counts = { 0, 0, 0 };
-	size_t from, to;
+	size_t from, count = own_elements(worker, outputs, parameter->count / outputs, &from);
 
-	nn_share(parameter->count, ELEMENT_GRAIN, part, parts, &from, &to);
-	if (from >= to)
-		return;
-	if (work->target) {
-		engine->soft_update(to - from, parameter->value + from, work->target + from, work->tau);
-		return;
-	}
-	engine->adam(to - from, parameter->gradient + from, parameter->moment1 + from, parameter->moment2_root + from,
-		     parameter->value + from, work->constants, &counts);
-	__atomic_fetch_add(&work->counts.moment, counts.moment, __ATOMIC_RELAXED);
-	__atomic_fetch_add(&work->counts.ratio, counts.ratio, __ATOMIC_RELAXED);
-	__atomic_fetch_add(&work->counts.weight, counts.weight, __ATOMIC_RELAXED);
+	worker->context->engine->adam(count, parameter->gradient + from, parameter->moment1 + from, parameter->moment2_root + from,
+				      parameter->value + from, constants, &counts);
+	worker->saturation[STEP_SATURATION_MOMENT] += counts.moment;
+	worker->saturation[STEP_SATURATION_RATIO] += counts.ratio;
+	worker->saturation[STEP_SATURATION_WEIGHT] += counts.weight;
 }
 
-static void adam_parameter(const struct nn_context *context, struct nn_parameter *parameter, const struct pe_adam *constants)
-{
-	struct update_work work = { .context = context, .parameter = parameter, .constants = constants };
-
-	pe_pool_share(context->pool, parameter->count * 6, update_part, &work);
-	context->saturation[STEP_SATURATION_MOMENT] += work.counts.moment;
-	context->saturation[STEP_SATURATION_RATIO] += work.counts.ratio;
-	context->saturation[STEP_SATURATION_WEIGHT] += work.counts.weight;
-}
-
-void nn_adam_update(const struct nn_context *context, struct nn_network *network, const struct pe_adam *constants)
+void nn_adam_update(struct nn_worker *worker, struct nn_network *network, const struct pe_adam *constants)
 {
 	for (uint32_t l = 0; l < network->layers; l++) {
-		adam_parameter(context, &network->layer[l].weight, constants);
-		adam_parameter(context, &network->layer[l].bias, constants);
+		const struct nn_layer *layer = &network->layer[l];
+
+		adam_parameter(worker, &layer->weight, layer->outputs, constants);
+		adam_parameter(worker, &layer->bias, layer->outputs, constants);
 	}
-	network->codes_valid = 0;
 }
 
-static void soft_update_parameter(const struct nn_context *context, const struct nn_parameter *parameter,
-				  struct nn_parameter *target, uint32_t tau)
-{
-	struct nn_parameter source = *parameter;
-	struct update_work work = { .context = context, .parameter = &source, .target = target->value, .tau = tau };
-
-	pe_pool_share(context->pool, parameter->count / 2, update_part, &work);
-}
-
-void nn_soft_update(const struct nn_context *context, const struct nn_network *network, struct nn_network *target, uint32_t tau)
+void nn_soft_update(struct nn_worker *worker, const struct nn_network *network, struct nn_network *target, uint32_t tau)
 {
 	for (uint32_t l = 0; l < network->layers; l++) {
-		soft_update_parameter(context, &network->layer[l].weight, &target->layer[l].weight, tau);
-		soft_update_parameter(context, &network->layer[l].bias, &target->layer[l].bias, tau);
+		const struct nn_layer *layer = &network->layer[l], *follower = &target->layer[l];
+		size_t from, count = own_elements(worker, layer->outputs, layer->inputs, &from);
+
+		worker->context->engine->soft_update(count, layer->weight.value + from, follower->weight.value + from, tau);
+		count = own_elements(worker, layer->outputs, 1, &from);
+		worker->context->engine->soft_update(count, layer->bias.value + from, follower->bias.value + from, tau);
 	}
-	target->codes_valid = 0;
 }
 
 static void initialize_parameter(struct nn_parameter *parameter, uint64_t seed, uint64_t number, int64_t bound)

@@ -7,6 +7,7 @@
 /* In order of preference. */
 static const struct pe_engine *const engines[] = {
 #if defined(__x86_64__)
+	&pe_avx512_vnni,
 	&pe_avx512,
 	&pe_avx2,
 #endif

@@ -18,6 +18,8 @@
  *
  * A element (m, k) is a[m * a_row + k * a_column]; B element (k, n) is b[k * b_row + n * b_column]; C element (m, n) is
  * c[m * c_row + n].
+ * Where `panels` is not NULL it holds B in panels of PE_PANEL_COLUMNS columns (pe_form_ops.wide_panels), and column_from is a multiple of
+ * that; b is still B.
  * The sum is exact modulo 2^64. Then, all modulo 2^64 (lib/ARITHMETIC.md, requantize and section 3):
  *
  *	T = sum * 2^up + bias[n] * 2^bias_up;	C = sat32(rhu(T, down))
@@ -28,10 +30,84 @@ struct pe_product {
 	size_t a_row, a_column;
 	const int32_t *b;
 	size_t b_row, b_column;
+	const int32_t *panels;
 	const int32_t *bias;		/* NULL: none */
 	unsigned up, bias_up, down;
 	int32_t *c;
 	size_t c_row;
+};
+
+/*
+ * A tensor whose codes are split into 16-bit pieces: code = piece 0 + piece 1 * 2^shift, both signed, or piece 0 alone. Pieces go through
+ * 16-bit multipliers, whose sums of 32 bits have to be exact. What proves it (Cauchy and Schwarz): a vector's norm is the sum of the
+ * squares of its elements, each in units of PE_NORM_UNIT rounded away from zero, and a sum of products is at most
+ * PE_NORM_UNIT^2 * sqrt(norm * norm).
+ */
+#define PE_NORM_UNIT 64
+/* Longer vectors have norms that might not fit 32 bits. */
+#define PE_NORM_LENGTH 8192
+
+struct pe_split {
+	unsigned pieces;		/* 1 or 2 */
+	unsigned shift;			/* 1 to 15 with 2 pieces */
+};
+
+/*
+ * The product of struct pe_product from pieces; at most one of A and B has two. A is a matrix of rows: piece s of row m is
+ * a[(m * pieces + s) * a_row]. B is in panels of PE_PANEL_COLUMNS columns: piece s of panel n is
+ * b[(n * pieces + s) * pe_panel_size(depth)], and in it element (k, column) is [(k / 2) * 32 + column * 2 + k % 2]. What lies behind the
+ * depth is 0, in both, up to an even depth; so are columns behind the last.
+ */
+struct pe_narrow {
+	size_t rows, columns, depth;
+	const int16_t *a;
+	size_t a_row;
+	struct pe_split a_split;
+	const int16_t *b;
+	struct pe_split b_split;
+	size_t chunk;			/* this many products of pieces have a sum that fits 32 bits: even, or at least the depth */
+	const int32_t *bias;
+	unsigned up, bias_up, down;
+	int32_t *c;
+	size_t c_row;
+};
+
+static inline size_t pe_panel_size(size_t depth)
+{
+	return (depth + 1) / 2 * 32;
+}
+
+/* Forms of tensors: pieces and panels of int32 codes. `norm` is raised to the largest norm of the vectors that are multiplied. */
+struct pe_form_ops {
+	/* A of rows [0, rows), codes[row * code_row + k], k below depth. */
+	void (*rows)(const struct pe_split *split, size_t rows, size_t depth, const int32_t *codes, size_t code_row, int16_t *to,
+		     size_t to_row, uint32_t norm[2]);
+	/* A of rows [0, rows), whose element (row, k) is codes[k * code_row + row]. */
+	void (*turned_rows)(const struct pe_split *split, size_t rows, size_t depth, const int32_t *codes, size_t code_row, int16_t *to,
+			    size_t to_row, uint32_t norm[2]);
+	/*
+	 * Pairs [pair_from, pair_to) of B, element (k, column) = codes[k * code_row + column], all columns. `depth` is that of B. Norms are of
+	 * these pairs alone.
+	 */
+	void (*panels)(const struct pe_split *split, size_t columns, size_t depth, size_t pair_from, size_t pair_to, const int32_t *codes,
+		       size_t code_row, int16_t *to, uint32_t norm[2]);
+	/* Columns [column_from, column_to) of B, element (k, column) = codes[column * code_row + k]; column_from is a multiple of the panel's. */
+	void (*turned_panels)(const struct pe_split *split, size_t column_from, size_t column_to, size_t depth, const int32_t *codes,
+			      size_t code_row, int16_t *to, uint32_t norm[2]);
+	/* The same in int32: element (k, column) of panel n is to[(n * depth + k) * PE_PANEL_COLUMNS + column]. */
+	void (*wide_panels)(size_t column_from, size_t column_to, size_t depth, const int32_t *codes, size_t code_row, int32_t *to);
+	/* As pe_engine.product; column_from is a multiple of PE_PANEL_COLUMNS. */
+	uint64_t (*product)(const struct pe_narrow *product, size_t row_from, size_t row_to, size_t column_from, size_t column_to);
+};
+
+/* One pass over a tensor of master values, in place: ReLU or its mask, range, codes. */
+struct pe_operand {
+	const int32_t *mask;		/* values become 0 where this is not positive; NULL: none */
+	int rectify;			/* negative values become 0; not with a mask */
+	int quantize;			/* codes = clamp(rhu(value, shift), low, high) */
+	unsigned shift;
+	int32_t low, high;
+	int32_t minimum, maximum;	/* are widened to take in all values, as they are before they become codes */
 };
 
 /* One step's constants of Adam (lib/ARITHMETIC.md section 7). */
@@ -60,11 +136,17 @@ struct pe_engine {
 	/* codes[i] = clamp(rhu(values[i], shift), low, high); returns the number of clamps. */
 	uint64_t (*quantize)(size_t n, const int32_t *values, unsigned shift, int32_t low, int32_t high, int32_t *codes);
 
+	/* Returns the number of clamps. */
+	uint64_t (*operand)(struct pe_operand *operand, size_t n, int32_t *values);
+
 	void (*adam)(size_t n, const int32_t *gradient, int32_t *moment1, uint32_t *moment2_root, int32_t *weight,
 		     const struct pe_adam *constants, struct pe_adam_counts *counts);
 
 	/* target += rhu(weight * tau - target * tau, 31) */
 	void (*soft_update)(size_t n, const int32_t *weight, int32_t *target, uint32_t tau);
+
+	/* 16-bit multipliers and packed tensors; NULL: this engine has none. */
+	const struct pe_form_ops *form;
 
 	/* Widens [*minimum, *maximum] to take in all values. */
 	void (*range)(size_t n, const int32_t *values, int32_t *minimum, int32_t *maximum);
@@ -73,10 +155,12 @@ struct pe_engine {
 extern const struct pe_engine pe_scalar;
 #if defined(__x86_64__)
 extern const struct pe_engine pe_avx2;
-extern const struct pe_engine pe_avx512;
+extern const struct pe_engine pe_avx512, pe_avx512_vnni; /* one name: pe_engine_find() gives the best that the processor has */
+extern const struct pe_form_ops pe_form_avx2, pe_form_avx512, pe_form_vnni;
 #endif
 #if defined(__aarch64__)
 extern const struct pe_engine pe_neon;
+extern const struct pe_form_ops pe_form_neon;
 #endif
 
 /* The most columns that one packed panel of B holds in any engine; work is split at multiples of it. */

@@ -11,6 +11,7 @@
 
 #include "fx/fixed.h"
 #include "pe/engine.h"
+#include "pe/operand.h"
 
 #define PANEL 8
 #define TILE_ROWS 4
@@ -142,7 +143,7 @@ static void load_bias(const struct pe_product *p, size_t column, size_t width, _
  * `rows` is a constant where this is inlined, so that the accumulators stay in registers.
  */
 static inline __attribute__((always_inline)) unsigned tile(const struct pe_product *p, size_t row, int rows, size_t column,
-							    size_t width, const int32_t *panel, __m256i bias_even, __m256i bias_odd)
+							    size_t width, const int32_t *panel, size_t panel_row, __m256i bias_even, __m256i bias_odd)
 {
 	const int32_t *a = p->a + row * p->a_row;
 	const size_t a_row = p->a_row, a_column = p->a_column;
@@ -152,7 +153,7 @@ static inline __attribute__((always_inline)) unsigned tile(const struct pe_produ
 	for (int i = 0; i < rows; i++)
 		even[i] = odd[i] = _mm256_setzero_si256();
 	for (size_t k = 0; k < p->depth; k++) {
-		const __m256i b_even = _mm256_load_si256((const __m256i *)(const void *)(panel + k * PANEL));
+		const __m256i b_even = _mm256_load_si256((const __m256i *)(const void *)(panel + k * panel_row));
 		const __m256i b_odd = _mm256_srli_epi64(b_even, 32);
 
 		for (int i = 0; i < rows; i++) {
@@ -201,7 +202,9 @@ static uint64_t dot_products(const struct pe_product *p, size_t row, size_t colu
 static uint64_t avx2_product(const struct pe_product *p, size_t row_from, size_t row_to, size_t column_from, size_t column_to,
 			     void *scratch)
 {
-	int32_t *panel = scratch;
+	const int32_t *panel = scratch;
+	/* Packed panels have twice the columns of this engine's. */
+	const size_t panel_row = p->panels ? PE_PANEL_COLUMNS : PANEL;
 	uint64_t saturations = 0;
 
 	if (row_to - row_from < 3 && p->b_row == 1 && p->a_column == 1) {
@@ -214,12 +217,15 @@ static uint64_t avx2_product(const struct pe_product *p, size_t row_from, size_t
 		__m256i bias_even, bias_odd;
 		size_t m = row_from;
 
-		pack_panel(p, n, width, panel);
+		if (p->panels)
+			panel = p->panels + n / PE_PANEL_COLUMNS * PE_PANEL_COLUMNS * p->depth + n % PE_PANEL_COLUMNS;
+		else
+			pack_panel(p, n, width, scratch);
 		load_bias(p, n, width, &bias_even, &bias_odd);
 		for (; m + TILE_ROWS <= row_to; m += TILE_ROWS)
-			saturations += tile(p, m, TILE_ROWS, n, width, panel, bias_even, bias_odd);
+			saturations += tile(p, m, TILE_ROWS, n, width, panel, panel_row, bias_even, bias_odd);
 		for (; m < row_to; m++)
-			saturations += tile(p, m, 1, n, width, panel, bias_even, bias_odd);
+			saturations += tile(p, m, 1, n, width, panel, panel_row, bias_even, bias_odd);
 	}
 	return saturations;
 }
@@ -399,7 +405,9 @@ const struct pe_engine pe_avx2 = {
 	.available = avx2_available,
 	.product = avx2_product,
 	.quantize = avx2_quantize,
+	.operand = operand_pass,
 	.adam = avx2_adam,
 	.soft_update = avx2_soft_update,
 	.range = avx2_range,
+	.form = &pe_form_avx2,
 };

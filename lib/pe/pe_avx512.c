@@ -10,6 +10,7 @@
 
 #include "fx/fixed.h"
 #include "pe/engine.h"
+#include "pe/operand.h"
 
 #define PANEL 16
 #define TILE_ROWS 8
@@ -192,7 +193,7 @@ static uint64_t dot_products(const struct pe_product *p, size_t row, size_t colu
 static uint64_t avx512_product(const struct pe_product *p, size_t row_from, size_t row_to, size_t column_from,
 			       size_t column_to, void *scratch)
 {
-	int32_t *panel = scratch;
+	const int32_t *panel = scratch;
 	uint64_t saturations = 0;
 
 	if (row_to - row_from < 3 && p->b_row == 1 && p->a_column == 1) {
@@ -205,7 +206,10 @@ static uint64_t avx512_product(const struct pe_product *p, size_t row_from, size
 		__m512i bias_even, bias_odd;
 		size_t m = row_from;
 
-		pack_panel(p, n, width, panel);
+		if (p->panels)
+			panel = p->panels + n * p->depth;
+		else
+			pack_panel(p, n, width, scratch);
 		load_bias(p, n, width, &bias_even, &bias_odd);
 		for (; m + TILE_ROWS <= row_to; m += TILE_ROWS)
 			tile(p, m, TILE_ROWS, n, width, panel, bias_even, bias_odd, &saturations);
@@ -245,23 +249,28 @@ static uint64_t avx512_quantize(size_t n, const int32_t *values, unsigned shift,
 	return clamps;
 }
 
+/*
+ * Adam takes four vectors side by side, stage by stage: an element's chain of products is a hundred cycles long, and the processor does
+ * not look far enough ahead to find the next element's by itself.
+ */
+#define GROUP 4
+#define EACH for (int j = 0; j < group; j++)
+
 /* fx_reciprocal_square_root() in each lane. */
-static inline __m512i reciprocal_square_root(__m512i x)
+static inline __attribute__((always_inline)) void reciprocal_square_roots(int group, const __m512i x[GROUP], __m512i y[GROUP])
 {
-	__m512i y = _mm512_sub_epi64(_mm512_set1_epi64(1672337461),
-				     _mm512_srli_epi64(_mm512_mul_epu32(_mm512_set1_epi64(654567240), x), 32));
-
-	y = _mm512_sub_epi64(_mm512_set1_epi64(1586696317), _mm512_srli_epi64(_mm512_mul_epu32(y, x), 32));
-	y = _mm512_slli_epi64(
-		_mm512_sub_epi64(_mm512_set1_epi64(835471589), _mm512_srli_epi64(_mm512_mul_epu32(y, x), 32)), 2);
+	EACH y[j] = _mm512_sub_epi64(_mm512_set1_epi64(1672337461),
+				     _mm512_srli_epi64(_mm512_mul_epu32(_mm512_set1_epi64(654567240), x[j]), 32));
+	EACH y[j] = _mm512_sub_epi64(_mm512_set1_epi64(1586696317), _mm512_srli_epi64(_mm512_mul_epu32(y[j], x[j]), 32));
+	EACH y[j] = _mm512_slli_epi64(
+		_mm512_sub_epi64(_mm512_set1_epi64(835471589), _mm512_srli_epi64(_mm512_mul_epu32(y[j], x[j]), 32)), 2);
 	for (int i = 0; i < 2; i++) {
-		const __m512i t = _mm512_srli_epi64(_mm512_mul_epu32(y, y), 31);
-		const __m512i h = _mm512_sub_epi64(_mm512_set1_epi64(INT64_C(3) << 29),
-						   _mm512_srli_epi64(_mm512_mul_epu32(x, t), 32));
+		__m512i h[GROUP];
 
-		y = _mm512_srli_epi64(_mm512_mul_epu32(y, h), 30);
+		EACH h[j] = _mm512_srli_epi64(_mm512_mul_epu32(y[j], y[j]), 31);
+		EACH h[j] = _mm512_sub_epi64(_mm512_set1_epi64(INT64_C(3) << 29), _mm512_srli_epi64(_mm512_mul_epu32(x[j], h[j]), 32));
+		EACH y[j] = _mm512_srli_epi64(_mm512_mul_epu32(y[j], h[j]), 30);
 	}
-	return y;
 }
 
 /* rhu(x, shift) with a shift of its own, 1 to 63, for each lane. */
@@ -272,55 +281,77 @@ static inline __m512i round_half_up_each(__m512i x, __m512i shift)
 	return _mm512_srav_epi64(_mm512_add_epi64(x, _mm512_sllv_epi64(one, _mm512_sub_epi64(shift, one))), shift);
 }
 
+struct adam_lanes {
+	__m512i beta1, one_minus_beta1, c2, mantissa, step_half;
+	__m128i step_shift;
+	uint64_t moment, ratio, weight;
+};
+
+static inline __attribute__((always_inline)) void adam_group(int group, const int32_t *gradient, int32_t *moment1, uint32_t *moment2_root,
+							     int32_t *weight, struct adam_lanes *lanes)
+{
+	const __m512i epsilon = _mm512_set1_epi64(1 << 20), highest = _mm512_set1_epi64(UINT32_MAX);
+	__m512i g[GROUP], v[GROUP], half_zeros[GROUP], x[GROUP], y[GROUP], m[GROUP], w[GROUP];
+
+	EACH g[j] = load_i32(gradient + 8 * j);
+	EACH {
+		const __m512i s = _mm512_cvtepu32_epi64(_mm256_loadu_si256((const __m256i *)(const void *)(moment2_root + 8 * j)));
+		const __m512i s2 = _mm512_mul_epu32(s, s), g2 = _mm512_mul_epi32(g[j], g[j]);
+		const __m512i decay = _mm512_add_epi64(_mm512_mul_epu32(_mm512_srli_epi64(s2, 32), lanes->c2),
+						       _mm512_srli_epi64(_mm512_mul_epu32(s2, lanes->c2), 32));
+		const __m512i gain =
+			_mm512_add_epi64(_mm512_slli_epi64(_mm512_mul_epu32(_mm512_srli_epi64(g2, 32), lanes->c2), 2),
+					 _mm512_srli_epi64(_mm512_mul_epu32(g2, lanes->c2), 30));
+
+		v[j] = _mm512_max_epu64(_mm512_add_epi64(_mm512_sub_epi64(s2, decay), gain), epsilon);
+	}
+	EACH half_zeros[j] = _mm512_srli_epi64(_mm512_lzcnt_epi64(v[j]), 1);
+	EACH x[j] = _mm512_srli_epi64(_mm512_sllv_epi64(v[j], _mm512_slli_epi64(half_zeros[j], 1)), 32);
+	reciprocal_square_roots(group, x, y);
+	EACH {
+		m[j] = _mm512_add_epi64(_mm512_mul_epi32(load_i32(moment1 + 8 * j), lanes->beta1),
+					_mm512_mul_epi32(g[j], lanes->one_minus_beta1));
+		/* Toward zero: a negative sum gets 2^31 - 1 before the shift. */
+		m[j] = _mm512_add_epi64(m[j], _mm512_and_si512(_mm512_srai_epi64(m[j], 63), _mm512_set1_epi64(INT32_MAX)));
+		m[j] = _mm512_srai_epi64(m[j], 31);
+		store_i32(moment1 + 8 * j, m[j]);
+	}
+	EACH {
+		const __m512i root =
+			round_half_up_each(_mm512_mul_epu32(x[j], y[j]), _mm512_add_epi64(half_zeros[j], _mm512_set1_epi64(30)));
+
+		lanes->moment += (unsigned)__builtin_popcount(_mm512_cmpgt_epu64_mask(root, highest));
+		store_i32(moment2_root + 8 * j, _mm512_min_epu64(root, highest));
+	}
+	EACH w[j] = round_half_up_each(_mm512_mul_epi32(m[j], y[j]), _mm512_sub_epi64(_mm512_set1_epi64(33), half_zeros[j]));
+	EACH w[j] = saturate32(w[j], &lanes->ratio);
+	EACH w[j] = _mm512_sra_epi64(_mm512_add_epi64(_mm512_mul_epi32(w[j], lanes->mantissa), lanes->step_half), lanes->step_shift);
+	EACH w[j] = saturate32(_mm512_sub_epi64(load_i32(weight + 8 * j), w[j]), &lanes->weight);
+	EACH store_i32(weight + 8 * j, w[j]);
+}
+
 static void avx512_adam(size_t n, const int32_t *gradient, int32_t *moment1, uint32_t *moment2_root, int32_t *weight,
 			const struct pe_adam *constants, struct pe_adam_counts *counts)
 {
-	const int64_t plain_beta1 = constants->beta1;
-	const __m512i beta1 = _mm512_set1_epi64(plain_beta1);
-	/* 1 - beta1 is 2^31 for beta1 = 0, which a signed 32-bit multiplier does not take: leave that to the scalar
-	 * engine. */
-	const __m512i one_minus_beta1 = _mm512_set1_epi64((INT64_C(1) << 31) - plain_beta1);
-	const __m512i c2 = _mm512_set1_epi64(constants->one_minus_beta2);
-	const __m512i mantissa = _mm512_set1_epi64(constants->step_mantissa);
-	const __m512i step_shift = _mm512_set1_epi64(constants->step_shift);
-	const __m512i epsilon = _mm512_set1_epi64(1 << 20), highest = _mm512_set1_epi64(UINT32_MAX);
+	const int64_t beta1 = constants->beta1;
+	struct adam_lanes lanes = {
+		.beta1 = _mm512_set1_epi64(beta1),
+		.one_minus_beta1 = _mm512_set1_epi64((INT64_C(1) << 31) - beta1),
+		.c2 = _mm512_set1_epi64(constants->one_minus_beta2),
+		.mantissa = _mm512_set1_epi64(constants->step_mantissa),
+		.step_half = _mm512_set1_epi64(INT64_C(1) << (constants->step_shift - 1)),
+		.step_shift = _mm_cvtsi32_si128((int)constants->step_shift),
+	};
 	size_t i = 0;
 
-	for (; plain_beta1 && i + 8 <= n; i += 8) {
-		const __m512i g = load_i32(gradient + i);
-		const __m512i s =
-			_mm512_cvtepu32_epi64(_mm256_loadu_si256((const __m256i *)(const void *)(moment2_root + i)));
-		const __m512i s2 = _mm512_mul_epu32(s, s), g2 = _mm512_mul_epi32(g, g);
-		const __m512i decay = _mm512_add_epi64(_mm512_mul_epu32(_mm512_srli_epi64(s2, 32), c2),
-						       _mm512_srli_epi64(_mm512_mul_epu32(s2, c2), 32));
-		const __m512i gain =
-			_mm512_add_epi64(_mm512_slli_epi64(_mm512_mul_epu32(_mm512_srli_epi64(g2, 32), c2), 2),
-					 _mm512_srli_epi64(_mm512_mul_epu32(g2, c2), 30));
-		const __m512i v = _mm512_max_epu64(_mm512_add_epi64(_mm512_sub_epi64(s2, decay), gain), epsilon);
-		const __m512i half_zeros = _mm512_srli_epi64(_mm512_lzcnt_epi64(v), 1);
-		const __m512i x = _mm512_srli_epi64(_mm512_sllv_epi64(v, _mm512_slli_epi64(half_zeros, 1)), 32);
-		const __m512i y = reciprocal_square_root(x);
-		__m512i m = _mm512_add_epi64(_mm512_mul_epi32(load_i32(moment1 + i), beta1),
-					     _mm512_mul_epi32(g, one_minus_beta1));
-		__m512i root, ratio, w;
-
-		/* Toward zero: a negative sum gets 2^31 - 1 before the shift. */
-		m = _mm512_add_epi64(m, _mm512_and_si512(_mm512_srai_epi64(m, 63), _mm512_set1_epi64(INT32_MAX)));
-		m = _mm512_srai_epi64(m, 31);
-
-		root = round_half_up_each(_mm512_mul_epu32(x, y), _mm512_add_epi64(half_zeros, _mm512_set1_epi64(30)));
-		counts->moment += (unsigned)__builtin_popcount(_mm512_cmpgt_epu64_mask(root, highest));
-		root = _mm512_min_epu64(root, highest);
-
-		ratio = round_half_up_each(_mm512_mul_epi32(m, y), _mm512_sub_epi64(_mm512_set1_epi64(33), half_zeros));
-		ratio = saturate32(ratio, &counts->ratio);
-		w = round_half_up_each(_mm512_mul_epi32(ratio, mantissa), step_shift);
-		w = saturate32(_mm512_sub_epi64(load_i32(weight + i), w), &counts->weight);
-
-		store_i32(moment1 + i, m);
-		store_i32(moment2_root + i, root);
-		store_i32(weight + i, w);
-	}
+	/* 1 - beta1 is 2^31 for beta1 = 0, which a signed 32-bit multiplier does not take: leave that to the scalar engine. */
+	for (; beta1 && i + 8 * GROUP <= n; i += 8 * GROUP)
+		adam_group(GROUP, gradient + i, moment1 + i, moment2_root + i, weight + i, &lanes);
+	for (; beta1 && i + 8 <= n; i += 8)
+		adam_group(1, gradient + i, moment1 + i, moment2_root + i, weight + i, &lanes);
+	counts->moment += lanes.moment;
+	counts->ratio += lanes.ratio;
+	counts->weight += lanes.weight;
 	pe_scalar.adam(n - i, gradient + i, moment1 + i, moment2_root + i, weight + i, constants, counts);
 }
 
@@ -361,7 +392,26 @@ const struct pe_engine pe_avx512 = {
 	.available = avx512_available,
 	.product = avx512_product,
 	.quantize = avx512_quantize,
+	.operand = operand_pass,
 	.adam = avx512_adam,
 	.soft_update = avx512_soft_update,
 	.range = avx512_range,
+	.form = &pe_form_avx512,
+};
+
+static int vnni_available(void)
+{
+	return avx512_available() && __builtin_cpu_supports("avx512vnni");
+}
+
+const struct pe_engine pe_avx512_vnni = {
+	.name = "avx512",
+	.available = vnni_available,
+	.product = avx512_product,
+	.quantize = avx512_quantize,
+	.operand = operand_pass,
+	.adam = avx512_adam,
+	.soft_update = avx512_soft_update,
+	.range = avx512_range,
+	.form = &pe_form_vnni,
 };

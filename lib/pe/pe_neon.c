@@ -13,6 +13,7 @@
 
 #include "fx/fixed.h"
 #include "pe/engine.h"
+#include "pe/operand.h"
 
 #define PANEL 8
 #define TILE_ROWS 4
@@ -114,7 +115,7 @@ static inline void finish_row(const struct pe_product *p, size_t row, size_t col
 
 /* `rows` is a constant where this is inlined, so that the accumulators stay in registers. */
 static inline __attribute__((always_inline)) void tile(const struct pe_product *p, size_t row, int rows, size_t column,
-						       size_t width, const int32_t *panel, const int64x2_t offset[4],
+						       size_t width, const int32_t *panel, size_t panel_row, const int64x2_t offset[4],
 						       uint64_t *saturations)
 {
 	const int32_t *a = p->a + row * p->a_row;
@@ -125,7 +126,7 @@ static inline __attribute__((always_inline)) void tile(const struct pe_product *
 		for (int j = 0; j < 4; j++)
 			sum[i][j] = vdupq_n_s64(0);
 	for (size_t k = 0; k < p->depth; k++) {
-		const int32x4_t b0 = vld1q_s32(panel + k * PANEL), b1 = vld1q_s32(panel + k * PANEL + 4);
+		const int32x4_t b0 = vld1q_s32(panel + k * panel_row), b1 = vld1q_s32(panel + k * panel_row + 4);
 
 		for (int i = 0; i < rows; i++) {
 			const int32x4_t x = vdupq_n_s32(a[(size_t)i * a_row + k * a_column]);
@@ -172,7 +173,9 @@ static uint64_t dot_products(const struct pe_product *p, size_t row, size_t colu
 static uint64_t neon_product(const struct pe_product *p, size_t row_from, size_t row_to, size_t column_from,
 			     size_t column_to, void *scratch)
 {
-	int32_t *panel = scratch;
+	const int32_t *panel = scratch;
+	/* Packed panels have twice the columns of this engine's. */
+	const size_t panel_row = p->panels ? PE_PANEL_COLUMNS : PANEL;
 	uint64_t saturations = 0;
 
 	if (row_to - row_from < 3 && p->b_row == 1 && p->a_column == 1) {
@@ -185,12 +188,15 @@ static uint64_t neon_product(const struct pe_product *p, size_t row_from, size_t
 		int64x2_t offset[4];
 		size_t m = row_from;
 
-		pack_panel(p, n, width, panel);
+		if (p->panels)
+			panel = p->panels + n / PE_PANEL_COLUMNS * PE_PANEL_COLUMNS * p->depth + n % PE_PANEL_COLUMNS;
+		else
+			pack_panel(p, n, width, scratch);
 		load_offset(p, n, width, offset);
 		for (; m + TILE_ROWS <= row_to; m += TILE_ROWS)
-			tile(p, m, TILE_ROWS, n, width, panel, offset, &saturations);
+			tile(p, m, TILE_ROWS, n, width, panel, panel_row, offset, &saturations);
 		for (; m < row_to; m++)
-			tile(p, m, 1, n, width, panel, offset, &saturations);
+			tile(p, m, 1, n, width, panel, panel_row, offset, &saturations);
 	}
 	return saturations;
 }
@@ -339,7 +345,9 @@ const struct pe_engine pe_neon = {
 	.available = neon_available,
 	.product = neon_product,
 	.quantize = neon_quantize,
+	.operand = operand_pass,
 	.adam = neon_adam,
 	.soft_update = neon_soft_update,
 	.range = neon_range,
+	.form = &pe_form_neon,
 };

@@ -40,6 +40,32 @@ static uint64_t scalar_quantize(size_t n, const int32_t *values, unsigned shift,
 	return clamps;
 }
 
+static void scalar_range(size_t n, const int32_t *values, int32_t *minimum, int32_t *maximum)
+{
+	int32_t low = *minimum, high = *maximum;
+
+	for (size_t i = 0; i < n; i++) {
+		low = values[i] < low ? values[i] : low;
+		high = values[i] > high ? values[i] : high;
+	}
+	*minimum = low;
+	*maximum = high;
+}
+
+static uint64_t scalar_operand(struct pe_operand *operand, size_t n, int32_t *values)
+{
+	uint64_t clamps = 0;
+
+	for (size_t i = 0; i < n; i++) {
+		if ((operand->mask && operand->mask[i] <= 0) || (operand->rectify && values[i] < 0))
+			values[i] = 0;
+	}
+	scalar_range(n, values, &operand->minimum, &operand->maximum);
+	if (operand->quantize)
+		clamps = scalar_quantize(n, values, operand->shift, operand->low, operand->high, values);
+	return clamps;
+}
+
 static void scalar_adam(size_t n, const int32_t *gradient, int32_t *moment1, uint32_t *moment2_root, int32_t *weight,
 			const struct pe_adam *constants, struct pe_adam_counts *counts)
 {
@@ -87,23 +113,12 @@ static void scalar_soft_update(size_t n, const int32_t *weight, int32_t *target,
 	}
 }
 
-static void scalar_range(size_t n, const int32_t *values, int32_t *minimum, int32_t *maximum)
-{
-	int32_t low = *minimum, high = *maximum;
-
-	for (size_t i = 0; i < n; i++) {
-		low = values[i] < low ? values[i] : low;
-		high = values[i] > high ? values[i] : high;
-	}
-	*minimum = low;
-	*maximum = high;
-}
-
 const struct pe_engine pe_scalar = {
 	.name = "scalar",
 	.available = scalar_available,
 	.product = scalar_product,
 	.quantize = scalar_quantize,
+	.operand = scalar_operand,
 	.adam = scalar_adam,
 	.soft_update = scalar_soft_update,
 	.range = scalar_range,

@@ -20,6 +20,11 @@ struct pe_pool {
 	pe_pool_work work;
 	void *user;
 	unsigned next_part;		/* handed to workers as they start */
+
+	/* The barrier. These two are atomic; `passed` also changes under the lock, for those who sleep. */
+	unsigned arrived;
+	unsigned long crossings;
+	pthread_cond_t passed;
 };
 
 static void *pool_worker(void *argument)
@@ -62,6 +67,7 @@ int pe_pool_create(unsigned threads, struct pe_pool **out)
 	pthread_mutex_init(&pool->lock, NULL);
 	pthread_cond_init(&pool->go, NULL);
 	pthread_cond_init(&pool->done, NULL);
+	pthread_cond_init(&pool->passed, NULL);
 	pool->thread = calloc(pool->threads, sizeof(*pool->thread));
 	if (!pool->thread) {
 		pe_pool_destroy(pool);
@@ -89,6 +95,7 @@ void pe_pool_destroy(struct pe_pool *pool)
 		pthread_join(pool->thread[i], NULL);
 	pthread_cond_destroy(&pool->go);
 	pthread_cond_destroy(&pool->done);
+	pthread_cond_destroy(&pool->passed);
 	pthread_mutex_destroy(&pool->lock);
 	free(pool->thread);
 	free(pool);
@@ -118,6 +125,41 @@ void pe_pool_run(struct pe_pool *pool, pe_pool_work work, void *user)
 	pthread_mutex_lock(&pool->lock);
 	while (pool->running)
 		pthread_cond_wait(&pool->done, &pool->lock);
+	pthread_mutex_unlock(&pool->lock);
+}
+
+static inline void pause_briefly(void)
+{
+#if defined(__x86_64__)
+	__builtin_ia32_pause();
+#elif defined(__aarch64__)
+	__asm__ volatile("yield");
+#endif
+}
+
+/* Threads that share a step arrive within microseconds of each other, unless the machine is busy with something else: then sleep. */
+#define LOOKS 500
+
+void pe_pool_barrier(struct pe_pool *pool)
+{
+	const unsigned long crossing = __atomic_load_n(&pool->crossings, __ATOMIC_ACQUIRE);
+
+	if (__atomic_add_fetch(&pool->arrived, 1, __ATOMIC_ACQ_REL) == pool->threads) {
+		__atomic_store_n(&pool->arrived, 0, __ATOMIC_RELAXED);
+		pthread_mutex_lock(&pool->lock);
+		__atomic_store_n(&pool->crossings, crossing + 1, __ATOMIC_RELEASE);
+		pthread_cond_broadcast(&pool->passed);
+		pthread_mutex_unlock(&pool->lock);
+		return;
+	}
+	for (int i = 0; i < LOOKS; i++) {
+		if (__atomic_load_n(&pool->crossings, __ATOMIC_ACQUIRE) != crossing)
+			return;
+		pause_briefly();
+	}
+	pthread_mutex_lock(&pool->lock);
+	while (__atomic_load_n(&pool->crossings, __ATOMIC_ACQUIRE) == crossing)
+		pthread_cond_wait(&pool->passed, &pool->lock);
 	pthread_mutex_unlock(&pool->lock);
 }
 

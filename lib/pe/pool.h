@@ -21,6 +21,12 @@ typedef void (*pe_pool_work)(void *user, unsigned part, unsigned parts);
 void pe_pool_run(struct pe_pool *pool, pe_pool_work work, void *user);
 
 /*
+ * For work that pe_pool_run() runs: returns when all threads have called it. What they wrote before, all can read. Waiting threads look
+ * for a few microseconds, then they sleep.
+ */
+void pe_pool_barrier(struct pe_pool *pool);
+
+/*
  * The same if it can pay, else work(user, 0, 1): waking a thread and waiting for it costs some tens of microseconds.
  * `nanoseconds` is a rough estimate of the work for one thread; PE_POOL_LEAST of it are worth sharing.
  */

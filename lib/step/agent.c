@@ -8,6 +8,7 @@
 
 #include "fx/fixed.h"
 #include "fx/random.h"
+#include "nn/parallel.h"
 
 _Static_assert(NN_MAX_LAYERS == STEP_MAX_LAYERS, "one limit on the depth of networks");
 _Static_assert(sizeof(struct step_quantizer) == 12 && sizeof(struct step_range) == 8, "tables lie in the arena without padding");
@@ -61,47 +62,62 @@ static void place_tensors(struct step_agent *agent, unsigned char *cursor)
 			}
 		}
 	}
+	agent->gradient_maxima = take(&cursor, (size_t)STEP_BACKWARDS * layers * sizeof(uint32_t));
 }
 
 /* An address to measure from, before there is memory. */
 #define NOWHERE ((unsigned char *)(uintptr_t)STEP_ALIGNMENT)
 
 /* Places all scratch memory at `memory`; NOWHERE only measures. Returns the bytes. */
-static size_t place_scratch(struct step_agent *agent, unsigned char *memory, size_t depth)
+static size_t place_scratch(struct step_agent *agent, unsigned char *memory)
 {
 	const struct step_config *config = &agent->config;
 	const uint32_t layers = config->hidden_count + 1;
 	const unsigned threads = pe_pool_threads(agent->context.pool);
-	const size_t batch = config->batch_max;
+	const size_t batch = config->batch_max, widest = agent->context.widest, depth = batch > widest ? batch : widest;
 	unsigned char *cursor = memory;
-	size_t widest = 1;
 
-	agent->context.scratch = take(&cursor, threads * sizeof(void *));
+	agent->worker = take(&cursor, threads * sizeof(*agent->worker));
 	for (unsigned t = 0; t < threads; t++) {
 		void *scratch = take(&cursor, pe_scratch_bytes(depth));
 
 		if (memory != NOWHERE)
-			agent->context.scratch[t] = scratch;
+			agent->worker[t] = (struct nn_worker){ .context = &agent->context, .part = t, .scratch = scratch };
 	}
 	for (int n = 0; n < STEP_NETWORKS; n++) {
-		for (uint32_t l = 0; l < layers; l++) {
-			struct nn_layer *layer = &agent->network[n].layer[l];
+		struct nn_pass *pass = &agent->pass[n];
 
-			agent->pass[n].input[l] = take(&cursor, batch * layer->inputs * sizeof(int32_t));
+		for (uint32_t l = 0; l < layers; l++) {
+			struct nn_layer *layer = &agent->network[n].layer[l], *target = &agent->target[n].layer[l];
+			const size_t panels = nn_panel_elements(layer->inputs, layer->outputs, 2) * sizeof(int16_t);
+
+			pass->input[l] = take(&cursor, batch * layer->inputs * sizeof(int32_t));
+			pass->samples[l].pieces = take(&cursor, nn_panel_elements(batch, layer->inputs, 1) * sizeof(int16_t));
+			pass->gradient[l] = take(&cursor, batch * layer->outputs * sizeof(int32_t));
 			layer->weight.gradient = take(&cursor, layer->weight.count * sizeof(int32_t));
 			layer->bias.gradient = take(&cursor, layer->bias.count * sizeof(int32_t));
 			layer->formed = take(&cursor, layer->weight.count * sizeof(int32_t));
-			agent->target[n].layer[l].formed = take(&cursor, layer->weight.count * sizeof(int32_t));
-			if (layer->inputs > widest)
-				widest = layer->inputs;
-			if (layer->outputs > widest)
-				widest = layer->outputs;
+			target->formed = take(&cursor, layer->weight.count * sizeof(int32_t));
+			/* Either in two pieces of 16 bits or in one of 32. */
+			layer->forward.pieces = take(&cursor, 2 * panels);
+			layer->wide = (int32_t *)(void *)layer->forward.pieces;
+			target->forward.pieces = take(&cursor, 2 * panels);
+			target->wide = (int32_t *)(void *)target->forward.pieces;
+			/* dX goes to the layer below, and from the critic's first layer to the action. */
+			if (l > 0)
+				layer->dx_columns = layer->inputs;
+			else if (n == STEP_CRITIC)
+				layer->dx_columns = config->action_dim;
+			layer->dx_first = l > 0 ? 0 : config->observation_dim;
+			if (layer->dx_columns)
+				layer->backward.pieces =
+					take(&cursor, nn_panel_elements(layer->outputs, layer->dx_columns, 2) * sizeof(int16_t));
 		}
-		agent->pass[n].output = take(&cursor, batch * agent->network[n].layer[layers - 1].outputs * sizeof(int32_t));
+		pass->output = take(&cursor, batch * agent->network[n].layer[layers - 1].outputs * sizeof(int32_t));
 	}
-	for (int i = 0; i < 2; i++)
-		agent->gradient[i] = take(&cursor, batch * widest * sizeof(int32_t));
-	agent->context.transposed = take(&cursor, batch * widest * sizeof(int32_t));
+	agent->context.turned = take(&cursor, nn_turned_elements(batch, widest, threads) * sizeof(int32_t));
+	agent->context.narrow = take(&cursor, nn_narrow_elements(batch, widest, threads) * sizeof(int16_t));
+	agent->seen_maxima = take(&cursor, STEP_BACKWARDS * layers * sizeof(uint32_t));
 	agent->action = take(&cursor, batch * config->action_dim * sizeof(int32_t));
 	agent->action_gradient = take(&cursor, batch * config->action_dim * sizeof(int32_t));
 	agent->target_value = take(&cursor, batch * sizeof(int32_t));
@@ -118,13 +134,14 @@ size_t step_scratch_bytes_per_sample(const struct step_config *config)
 		const uint32_t layers = step_layers(config, (enum step_network)n, inputs, outputs);
 
 		for (uint32_t l = 0; l < layers; l++) {
-			sum += inputs[l];
+			/* Input, the same in panels of 16 bits, dY. */
+			sum += inputs[l] + (inputs[l] + PE_PANEL_COLUMNS) / 2 + outputs[l];
 			widest = inputs[l] > widest ? inputs[l] : widest;
 			widest = outputs[l] > widest ? outputs[l] : widest;
 		}
 	}
-	/* Both gradients and the transposed; a row of the packed panel, whose depth may be the batch; alignment. */
-	return (sum + 3 * widest + 4 * other + PE_PANEL_COLUMNS) * sizeof(int32_t) + STEP_ALIGNMENT;
+	/* dY turned, in 32 bits and in two pieces of 16; a row of the packed panel, whose depth may be the batch; alignment. */
+	return (sum + 4 * (widest + 64) + 4 * other + PE_PANEL_COLUMNS) * sizeof(int32_t) + STEP_ALIGNMENT;
 }
 
 static void initialize(struct step_agent *agent)
@@ -144,6 +161,7 @@ static void initialize(struct step_agent *agent)
 		agent->quantizers[i] = (struct step_quantizer){ 32, fraction[class], class != STEP_ACTIVATION || layer == 0 };
 		agent->ranges[i] = (struct step_range){ INT32_MAX, INT32_MIN };
 	}
+	memset(agent->gradient_maxima, 0, STEP_BACKWARDS * layers * sizeof(uint32_t));
 	for (int n = 0; n < STEP_NETWORKS; n++) {
 		nn_initialize(&agent->network[n], agent->config.seed, (unsigned)n);
 		for (uint32_t l = 0; l < layers; l++) {
@@ -167,7 +185,7 @@ static void forget_codes(struct step_agent *agent)
 int step_agent_attach(const struct step_config *config, void *arena, const struct pe_engine *engine, struct pe_pool *pool,
 		      struct step_agent **out)
 {
-	size_t scratch_bytes, depth = config->batch_max;
+	size_t scratch_bytes, widest = 1;
 	struct step_agent *agent;
 
 	if (step_config_check(config, NULL, 0) || (uintptr_t)arena % STEP_ALIGNMENT)
@@ -178,23 +196,24 @@ int step_agent_attach(const struct step_config *config, void *arena, const struc
 	agent->config = *config;
 	agent->context.engine = engine;
 	agent->context.pool = pool;
-	agent->context.saturation = agent->command;
 	place_tensors(agent, arena);
 	for (int n = 0; n < STEP_NETWORKS; n++) {
 		for (uint32_t l = 0; l < agent->network[n].layers; l++) {
 			const struct nn_layer *layer = &agent->network[n].layer[l];
 
-			depth = layer->inputs > depth ? layer->inputs : depth;
-			depth = layer->outputs > depth ? layer->outputs : depth;
+			widest = layer->inputs > widest ? layer->inputs : widest;
+			widest = layer->outputs > widest ? layer->outputs : widest;
 		}
 	}
-	scratch_bytes = place_scratch(agent, NOWHERE, depth);
+	agent->context.widest = widest;
+	scratch_bytes = place_scratch(agent, NOWHERE);
 	agent->memory = aligned_alloc(STEP_ALIGNMENT, scratch_bytes);
 	if (!agent->memory) {
 		free(agent);
 		return -ENOMEM;
 	}
-	place_scratch(agent, agent->memory, depth);
+	memset(agent->memory, 0, scratch_bytes);
+	place_scratch(agent, agent->memory);
 	*out = agent;
 	return 0;
 }
@@ -233,8 +252,12 @@ static unsigned quantizer_fault(const struct step_quantizer *quantizer, enum ste
 
 	if (quantizer->width < 2 || quantizer->width > 32)
 		return 0;
-	if (quantizer->fraction > fraction[class] || quantizer->fraction < -16)
+	if (quantizer->fraction == STEP_FRACTION_FOLLOWS) {
+		if (class == STEP_ACTIVATION || quantizer->width > 16)
+			return 1;
+	} else if (quantizer->fraction > fraction[class] || quantizer->fraction < -16) {
 		return 1;
+	}
 	return quantizer->is_signed != is_signed ? 2 : 3;
 }
 
@@ -312,14 +335,53 @@ void step_set_mode(struct step_agent *agent, const struct step_mode *mode)
 	agent->context.quantized = mode->quantized != 0;
 }
 
-void step_policy(struct step_agent *agent, struct nn_network *network, uint32_t batch, const int32_t *observation, int count_weights)
+struct run {
+	struct step_agent *agent;
+	uint32_t batch;
+	step_work work;
+	void *user;
+};
+
+/* Shares of samples are even numbers, and whole tiles of most kernels. */
+#define SAMPLE_GRAIN 8
+
+static void run_part(void *user, unsigned part, unsigned parts)
 {
-	const size_t actions = (size_t)batch * agent->config.action_dim;
+	struct run *run = user;
+	struct nn_worker *worker = &run->agent->worker[part];
+
+	worker->parts = parts;
+	worker->batch = run->batch;
+	nn_share(run->batch, SAMPLE_GRAIN, part, parts, &worker->from, &worker->to);
+	memset(worker->saturation, 0, sizeof(worker->saturation));
+	run->work(run->user, worker);
+}
+
+void step_run(struct step_agent *agent, uint32_t batch, size_t nanoseconds, step_work work, void *user)
+{
+	struct run run = { agent, batch, work, user };
+	const unsigned threads = pe_pool_threads(agent->context.pool);
+
+	/* Workers that have no part in this command counted nothing. */
+	for (unsigned t = 0; t < threads; t++)
+		memset(agent->worker[t].saturation, 0, sizeof(agent->worker[t].saturation));
+	pe_pool_share(agent->context.pool, nanoseconds, run_part, &run);
+	memset(agent->command, 0, sizeof(agent->command));
+	for (unsigned t = 0; t < threads; t++)
+		for (int i = 0; i < STEP_SATURATIONS; i++)
+			agent->command[i] += agent->worker[t].saturation[i];
+}
+
+void step_policy(struct step_agent *agent, struct nn_worker *worker, const struct nn_network *network, const int32_t *observation,
+		 int count_weights)
+{
+	const size_t observation_dim = agent->config.observation_dim, action_dim = agent->config.action_dim;
 	struct nn_pass *pass = &agent->pass[STEP_ACTOR];
 
-	memcpy(pass->input[0], observation, (size_t)batch * agent->config.observation_dim * sizeof(int32_t));
-	nn_forward(&agent->context, network, batch, pass, count_weights);
-	for (size_t i = 0; i < actions; i++)
+	memcpy(pass->input[0] + worker->from * observation_dim, observation + worker->from * observation_dim,
+	       (worker->to - worker->from) * observation_dim * sizeof(int32_t));
+	nn_forward(worker, network, pass, count_weights);
+	for (size_t i = worker->from * action_dim; i < worker->to * action_dim; i++)
 		agent->action[i] = fx_tanh(pass->output[i]);
 }
 
@@ -332,17 +394,34 @@ void step_add_noise(struct step_agent *agent, int32_t *action)
 	++*agent->noise_count;
 }
 
+struct act {
+	struct step_agent *agent;
+	const int32_t *observation;
+};
+
+static void act_part(void *user, struct nn_worker *worker)
+{
+	const struct act *act = user;
+	struct nn_network *const actor[] = { &act->agent->network[STEP_ACTOR] };
+
+	nn_form_weights(worker, actor, 1);
+	step_policy(act->agent, worker, actor[0], act->observation, 0);
+}
+
 int step_act(struct step_agent *agent, uint32_t n, const int32_t *observation, int32_t *action, uint32_t flags)
 {
 	const uint32_t width = agent->config.action_dim;
+	struct act act = { agent, observation };
+	size_t weights = 0;
 
 	if (n < 1 || n > agent->config.batch_max)
 		return -EINVAL;
 	if (flags & STEP_ACT_RESET_NOISE)
 		memset(agent->noise_state, 0, width * sizeof(int32_t));
-	memset(agent->command, 0, sizeof(agent->command));
 	agent->context.observe = 0;
-	step_policy(agent, &agent->network[STEP_ACTOR], n, observation, 0);
+	for (uint32_t l = 0; l < agent->network[STEP_ACTOR].layers; l++)
+		weights += agent->network[STEP_ACTOR].layer[l].weight.count;
+	step_run(agent, n, n * weights / 32, act_part, &act);
 	memcpy(action, agent->action, (size_t)n * width * sizeof(int32_t));
 	if (flags & STEP_ACT_EXPLORE) {
 		for (uint32_t i = 0; i < n && agent->mode.noise != STEP_NOISE_NONE; i++)

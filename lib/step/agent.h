@@ -9,8 +9,9 @@
 struct step_agent {
 	struct step_config config;
 	struct step_mode mode;
-	struct nn_context context;		/* counts into `command` */
+	struct nn_context context;
 	uint64_t command[STEP_SATURATIONS];	/* saturations of the command being executed */
+	struct nn_worker *worker;		/* one for each thread of the pool */
 
 	/* In the arena. */
 	uint64_t *training_steps;
@@ -20,12 +21,13 @@ struct step_agent {
 	int32_t *noise_state;
 	struct step_quantizer *quantizers;	/* [layer of actor, then of critic][class] */
 	struct step_range *ranges;		/* likewise */
+	uint32_t *gradient_maxima;		/* [kind of backward pass][layer] */
 
 	struct nn_network network[STEP_NETWORKS], target[STEP_NETWORKS];
 
 	/* Scratch. */
 	struct nn_pass pass[STEP_NETWORKS];
-	int32_t *gradient[2];
+	uint32_t *seen_maxima;			/* as gradient_maxima: of the running step */
 	int32_t *action;			/* batch x action_dim: tanh of the actor's output */
 	int32_t *action_gradient;		/* batch x action_dim */
 	int32_t *target_value;			/* batch */
@@ -35,8 +37,13 @@ struct step_agent {
 	void *sink_user;
 };
 
-/* actor(observation) into agent->action, through `network` (the actor or its target). */
-void step_policy(struct step_agent *agent, struct nn_network *network, uint32_t batch, const int32_t *observation, int count_weights);
+/* A command for `batch` samples or observations: calls work(user, worker) for every worker that it is worth, with its samples. */
+typedef void (*step_work)(void *user, struct nn_worker *worker);
+void step_run(struct step_agent *agent, uint32_t batch, size_t nanoseconds, step_work work, void *user);
+
+/* actor(observation) into agent->action, through `network` (the actor or its target), for the worker's samples. */
+void step_policy(struct step_agent *agent, struct nn_worker *worker, const struct nn_network *network, const int32_t *observation,
+		 int count_weights);
 
 /* Exploration noise of one observation onto its action; the noise state and count advance. */
 void step_add_noise(struct step_agent *agent, int32_t *action);

@@ -141,6 +141,7 @@ size_t step_layout(const struct step_config *config, struct step_tensor *tensors
 			}
 		}
 	}
+	add(&layout, "gradient_maxima", STEP_U32, 2, STEP_BACKWARDS, config->hidden_count + 1, 0);
 	if (bytes)
 		*bytes = layout.bytes;
 	return layout.count;

@@ -17,7 +17,7 @@
 
 #include "nn/tables.h"
 
-#define STEP_SCHEMA 1			/* of the arena; changes whenever its layout or meaning does */
+#define STEP_SCHEMA 2			/* of the arena; changes whenever its layout or meaning does */
 #define STEP_MAX_HIDDEN 31
 #define STEP_MAX_LAYERS (STEP_MAX_HIDDEN + 1)
 #define STEP_MAX_WIDTH 16384
@@ -28,6 +28,14 @@ enum step_network {
 	STEP_ACTOR,
 	STEP_CRITIC,
 	STEP_NETWORKS
+};
+
+/* Backward passes of a training step: each has layers whose gradients are of a size of their own. */
+enum step_backward {
+	STEP_BACKWARD_ACTOR,
+	STEP_BACKWARD_CRITIC,			/* of the TD error */
+	STEP_BACKWARD_ACTION,			/* of Q through the critic, to the action */
+	STEP_BACKWARDS
 };
 
 /* Hyperparameters in the formats of lib/ARITHMETIC.md sections 6 to 8. */

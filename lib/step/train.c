@@ -1,5 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-/* TRAIN: one DDPG step on a batch, in the order of lib/ARITHMETIC.md section 6. */
+/*
+ * TRAIN: one DDPG step on a batch, in the order of lib/ARITHMETIC.md section 6.
+ *
+ * All workers go through the step together. Each takes its samples through forward and backward passes without waiting for others, then its
+ * rows of the weights through gradients, Adam and soft update; barriers lie between samples and rows.
+ */
 #include "step/agent.h"
 
 #include <errno.h>
@@ -7,109 +12,197 @@
 
 #include "fx/fixed.h"
 
+struct training {
+	struct step_agent *agent;
+	const struct step_batch *batch;
+	struct step_statistics *statistics;
+	struct pe_adam constants[STEP_NETWORKS];
+};
+
 /* Puts (observation, action) side by side as the critic's input and runs it; Q values are left in the pass's output. */
-static void critic_forward(struct step_agent *agent, struct nn_network *network, uint32_t batch, const int32_t *observation,
+static void critic_forward(struct step_agent *agent, struct nn_worker *worker, const struct nn_network *network, const int32_t *observation,
 			   const int32_t *action)
 {
 	const size_t observation_dim = agent->config.observation_dim, action_dim = agent->config.action_dim;
 	struct nn_pass *pass = &agent->pass[STEP_CRITIC];
-	int32_t *row = pass->input[0];
+	int32_t *row = pass->input[0] + worker->from * (observation_dim + action_dim);
 
-	for (uint32_t b = 0; b < batch; b++, row += observation_dim + action_dim) {
+	for (size_t b = worker->from; b < worker->to; b++, row += observation_dim + action_dim) {
 		memcpy(row, observation + b * observation_dim, observation_dim * sizeof(int32_t));
 		memcpy(row + observation_dim, action + b * action_dim, action_dim * sizeof(int32_t));
 	}
-	nn_forward(&agent->context, network, batch, pass, 1);
+	nn_forward(worker, network, pass, 1);
 }
 
-static void adam(struct step_agent *agent, enum step_network which)
+static struct nn_maxima maxima_of(struct step_agent *agent, enum step_backward kind)
 {
-	const struct step_hyperparameters *hyper = &agent->config.hyper;
-	const struct nn_adam settings = { hyper->beta1, hyper->one_minus_beta2, hyper->rate_mantissa[which], hyper->rate_exponent[which] };
-	struct nn_network *network = &agent->network[which];
-	struct pe_adam constants;
+	const size_t first = (size_t)kind * (agent->config.hidden_count + 1);
 
-	if (agent->sink)
-		for (uint32_t l = 0; l < network->layers; l++)
-			agent->sink(agent->sink_user, which, l, network->layer[l].weight.gradient, network->layer[l].bias.gradient);
-	nn_adam_step_size(&settings, agent->adam_powers + 2 * which, &constants);
-	nn_adam_update(&agent->context, network, &constants);
+	return (struct nn_maxima){ agent->gradient_maxima + first, agent->seen_maxima + first };
+}
+
+static int32_t *last_gradient(struct step_agent *agent, enum step_network which)
+{
+	return agent->pass[which].gradient[agent->config.hidden_count];
 }
 
 /* Steps 1 and 2: targets y. */
-static void targets(struct step_agent *agent, const struct step_batch *batch)
+static void targets(struct step_agent *agent, struct nn_worker *worker, const struct step_batch *batch)
 {
 	const int64_t discount = agent->config.hyper.discount;
-	const int32_t *q;
+	const int32_t *q = agent->pass[STEP_CRITIC].output;
 
-	step_policy(agent, &agent->target[STEP_ACTOR], batch->size, batch->next_observation, 1);
-	critic_forward(agent, &agent->target[STEP_CRITIC], batch->size, batch->next_observation, agent->action);
-	q = agent->pass[STEP_CRITIC].output;
-	for (uint32_t b = 0; b < batch->size; b++) {
+	step_policy(agent, worker, &agent->target[STEP_ACTOR], batch->next_observation, 1);
+	critic_forward(agent, worker, &agent->target[STEP_CRITIC], batch->next_observation, agent->action);
+	for (size_t b = worker->from; b < worker->to; b++) {
 		int64_t y = batch->reward[b];
 
 		if (!batch->terminal[b])
 			y += fx_round_half_up(discount * q[b], 31);
-		agent->target_value[b] = fx_saturate32(y, &agent->command[STEP_SATURATION_TARGET_VALUE]);
+		agent->target_value[b] = fx_saturate32(y, &worker->saturation[STEP_SATURATION_TARGET_VALUE]);
 	}
 }
 
-/* Steps 3 and 4. */
-static void train_critic(struct step_agent *agent, const struct step_batch *batch, struct step_statistics *statistics)
+/* Step 3, and the samples' part of step 4. */
+static void critic_samples(struct step_agent *agent, struct nn_worker *worker, const struct step_batch *batch,
+			   struct step_statistics *statistics)
 {
-	struct nn_network *critic = &agent->network[STEP_CRITIC];
+	const struct nn_network *critic = &agent->network[STEP_CRITIC];
 	const unsigned scale = (unsigned)(FX_GRADIENT - FX_ACTIVATION + agent->config.hyper.gradient_scale[STEP_CRITIC]);
+	const struct nn_maxima maxima = maxima_of(agent, STEP_BACKWARD_CRITIC);
 	const int32_t *q = agent->pass[STEP_CRITIC].output;
+	int32_t *gradient = last_gradient(agent, STEP_CRITIC);
+	uint64_t loss = 0;
 
-	critic_forward(agent, critic, batch->size, batch->observation, batch->action);
-	for (uint32_t b = 0; b < batch->size; b++) {
+	critic_forward(agent, worker, critic, batch->observation, batch->action);
+	for (size_t b = worker->from; b < worker->to; b++) {
 		const int64_t delta = fx_saturate32((int64_t)q[b] - agent->target_value[b],
-						    &agent->command[STEP_SATURATION_TARGET_VALUE]);
+						    &worker->saturation[STEP_SATURATION_TARGET_VALUE]);
 
-		statistics->loss_sum += (uint64_t)(delta * delta) >> (2 * FX_ACTIVATION - FX_LOSS);
-		agent->gradient[0][b] = fx_saturate32(fx_shift_left(delta, scale), &agent->command[STEP_SATURATION_GRADIENT]);
+		loss += (uint64_t)(delta * delta) >> (2 * FX_ACTIVATION - FX_LOSS);
+		gradient[b] = fx_saturate32(fx_shift_left(delta, scale), &worker->saturation[STEP_SATURATION_GRADIENT]);
 	}
-	nn_backward(&agent->context, critic, batch->size, &agent->pass[STEP_CRITIC], agent->gradient, 1, NULL, 0, 0);
-	adam(agent, STEP_CRITIC);
+	__atomic_fetch_add(&statistics->loss_sum, loss, __ATOMIC_RELAXED);
+	nn_backward(worker, critic, &agent->pass[STEP_CRITIC], &maxima, 1, NULL);
 }
 
-/* Steps 5 and 6. */
-static void train_actor(struct step_agent *agent, const struct step_batch *batch, struct step_statistics *statistics)
+/* Step 5 but for the actor's forward pass, and the samples' part of step 6. */
+static void actor_samples(struct step_agent *agent, struct nn_worker *worker, const struct step_batch *batch,
+			  struct step_statistics *statistics)
 {
-	struct nn_network *actor = &agent->network[STEP_ACTOR], *critic = &agent->network[STEP_CRITIC];
-	const size_t actions = (size_t)batch->size * agent->config.action_dim;
-	const int32_t *output = agent->pass[STEP_ACTOR].output;		/* before tanh */
+	const struct nn_network *actor = &agent->network[STEP_ACTOR], *critic = &agent->network[STEP_CRITIC];
+	const size_t action_dim = agent->config.action_dim;
 	const int32_t seed = -(INT32_C(1) << (FX_GRADIENT + agent->config.hyper.gradient_scale[STEP_ACTOR]));
+	const struct nn_maxima action_maxima = maxima_of(agent, STEP_BACKWARD_ACTION), maxima = maxima_of(agent, STEP_BACKWARD_ACTOR);
+	const int32_t *output = agent->pass[STEP_ACTOR].output;		/* before tanh */
+	int32_t *gradient = last_gradient(agent, STEP_CRITIC);
+	int64_t q_sum = 0;
 
-	step_policy(agent, actor, batch->size, batch->observation, 1);
-	critic_forward(agent, critic, batch->size, batch->observation, agent->action);
-	for (uint32_t b = 0; b < batch->size; b++) {
-		statistics->q_sum += agent->pass[STEP_CRITIC].output[b];
-		agent->gradient[0][b] = seed;
+	critic_forward(agent, worker, critic, batch->observation, agent->action);
+	for (size_t b = worker->from; b < worker->to; b++) {
+		q_sum += agent->pass[STEP_CRITIC].output[b];
+		gradient[b] = seed;
 	}
-	nn_backward(&agent->context, critic, batch->size, &agent->pass[STEP_CRITIC], agent->gradient, 0, agent->action_gradient,
-		    agent->config.observation_dim, agent->config.action_dim);
-	for (size_t i = 0; i < actions; i++) {
-		agent->gradient[0][i] = fx_saturate32(fx_round_half_up((int64_t)agent->action_gradient[i] * fx_tanh_slope(output[i]), FX_SLOPE),
-						      &agent->command[STEP_SATURATION_GRADIENT]);
+	__atomic_fetch_add(&statistics->q_sum, q_sum, __ATOMIC_RELAXED);
+	nn_backward(worker, critic, &agent->pass[STEP_CRITIC], &action_maxima, 0, agent->action_gradient);
+	gradient = last_gradient(agent, STEP_ACTOR);
+	for (size_t i = worker->from * action_dim; i < worker->to * action_dim; i++)
+		gradient[i] = fx_saturate32(fx_round_half_up((int64_t)agent->action_gradient[i] * fx_tanh_slope(output[i]), FX_SLOPE),
+					    &worker->saturation[STEP_SATURATION_GRADIENT]);
+	nn_backward(worker, actor, &agent->pass[STEP_ACTOR], &maxima, 1, NULL);
+}
+
+/* dW and Adam of the worker's rows. */
+static void update_network(struct training *training, struct nn_worker *worker, enum step_network which)
+{
+	struct step_agent *agent = training->agent;
+	struct nn_network *network = &agent->network[which];
+
+	nn_weight_gradients(worker, network, &agent->pass[which]);
+	if (agent->sink) {
+		nn_barrier(worker);
+		if (worker->part == 0)
+			for (uint32_t l = 0; l < network->layers; l++)
+				agent->sink(agent->sink_user, which, l, network->layer[l].weight.gradient, network->layer[l].bias.gradient);
+		nn_barrier(worker);
 	}
-	nn_backward(&agent->context, actor, batch->size, &agent->pass[STEP_ACTOR], agent->gradient, 1, NULL, 0, 0);
-	adam(agent, STEP_ACTOR);
+	nn_adam_update(worker, network, &training->constants[which]);
+}
+
+static void train_part(void *user, struct nn_worker *worker)
+{
+	struct training *training = user;
+	struct step_agent *agent = training->agent;
+	const struct step_batch *batch = training->batch;
+	struct nn_network *critic = &agent->network[STEP_CRITIC], *actor = &agent->network[STEP_ACTOR];
+	struct nn_network *const all[] = { actor, critic, &agent->target[STEP_ACTOR], &agent->target[STEP_CRITIC] };
+	struct nn_network *const updated[] = { critic };
+
+	/* Valid already but in the first step after a change from outside. */
+	nn_form_weights(worker, all, 4);
+	targets(agent, worker, batch);
+	critic_samples(agent, worker, batch, training->statistics);
+	/* The actor's opinion does not depend on the critic's update: the section's order is one of several. */
+	step_policy(agent, worker, actor, batch->observation, 1);
+	nn_barrier(worker);
+	update_network(training, worker, STEP_CRITIC);
+	if (worker->part == 0)
+		critic->codes_valid = 0;
+	nn_barrier(worker);
+	nn_form_weights(worker, updated, 1);
+	actor_samples(agent, worker, batch, training->statistics);
+	nn_barrier(worker);
+	update_network(training, worker, STEP_ACTOR);
+	for (int n = 0; n < STEP_NETWORKS; n++)
+		nn_soft_update(worker, &agent->network[n], &agent->target[n], agent->config.hyper.tau);
+	if (worker->part == 0)
+		all[0]->codes_valid = all[2]->codes_valid = all[3]->codes_valid = 0;
+	nn_barrier(worker);
+	nn_form_weights(worker, all, 4);
+}
+
+/* lib/ARITHMETIC.md section 5: maxima fade until a larger one is seen. */
+static void follow_maxima(struct step_agent *agent)
+{
+	const size_t count = STEP_BACKWARDS * ((size_t)agent->config.hidden_count + 1);
+
+	for (size_t i = 0; i < count; i++) {
+		const uint32_t faded = agent->gradient_maxima[i] - (agent->gradient_maxima[i] >> 6);
+
+		agent->gradient_maxima[i] = agent->seen_maxima[i] > faded ? agent->seen_maxima[i] : faded;
+	}
+}
+
+static void begin(struct training *training)
+{
+	struct step_agent *agent = training->agent;
+	const struct step_hyperparameters *hyper = &agent->config.hyper;
+
+	memset(training->statistics, 0, sizeof(*training->statistics));
+	memset(agent->seen_maxima, 0, STEP_BACKWARDS * ((size_t)agent->config.hidden_count + 1) * sizeof(uint32_t));
+	agent->context.observe = agent->mode.observe != 0;
+	for (int n = 0; n < STEP_NETWORKS; n++) {
+		const struct nn_adam settings = { hyper->beta1, hyper->one_minus_beta2, hyper->rate_mantissa[n], hyper->rate_exponent[n] };
+
+		nn_adam_step_size(&settings, agent->adam_powers + 2 * n, &training->constants[n]);
+		nn_backward_begin(&agent->pass[n], agent->network[n].layers);
+	}
 }
 
 int step_train(struct step_agent *agent, const struct step_batch *batch, struct step_statistics *statistics)
 {
+	struct training training = { .agent = agent, .batch = batch, .statistics = statistics };
+	size_t weights = 0;
+
 	if (batch->size < 1 || batch->size > agent->config.batch_max)
 		return -EINVAL;
-	memset(statistics, 0, sizeof(*statistics));
-	memset(agent->command, 0, sizeof(agent->command));
-	agent->context.observe = agent->mode.observe != 0;
-
-	targets(agent, batch);
-	train_critic(agent, batch, statistics);
-	train_actor(agent, batch, statistics);
+	begin(&training);
 	for (int n = 0; n < STEP_NETWORKS; n++)
-		nn_soft_update(&agent->context, &agent->network[n], &agent->target[n], agent->config.hyper.tau);
+		for (uint32_t l = 0; l < agent->network[n].layers; l++)
+			weights += agent->network[n].layer[l].weight.count;
+	/* Five products with each weight and sample, at some 50 a nanosecond, and updates. */
+	step_run(agent, batch->size, weights * batch->size / 10 + weights, train_part, &training);
+	follow_maxima(agent);
 
 	for (int i = 0; i < STEP_SATURATIONS; i++) {
 		statistics->saturation[i] = agent->command[i];

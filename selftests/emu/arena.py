@@ -48,6 +48,7 @@ class Layout:
                 inputs, outputs = self.shape(network, layer)
                 self.add(f"{network}_target.{layer}.weight", "i", outputs * inputs)
                 self.add(f"{network}_target.{layer}.bias", "i", outputs)
+        self.add("gradient_maxima", "I", 3 * self.layers)
         self.end = up(self.end)
         self.state_bytes = self.end - STATE
 
@@ -66,7 +67,7 @@ class Layout:
         start, kind, _ = self.tensors[name]
         return start + element * (8 if kind == "Q" else 4)
 
-    def header(self, seed=0, batch_max=64, schema=1):
+    def header(self, seed=0, batch_max=64, schema=2):
         return struct.pack("<IIIIQQIIII", 0x47415846, schema, 256, 4096, self.state_bytes, seed, self.observations,
                            self.actions, batch_max, len(self.hidden)) \
             + struct.pack("<31I", *self.hidden, *[0] * (31 - len(self.hidden))) + bytes(84)

@@ -25,7 +25,7 @@ SOURCE = pathlib.Path(__file__).resolve().parent.parent.parent
 FOLDERS = ("fx", "pe", "nn", "step")
 
 # External functions and data that the core may refer to. The __*ti3 are integers of 128 bits, the __aarch64_* atomics.
-EXTERNAL = re.compile(r"""_GLOBAL_OFFSET_TABLE_ | __cpu_model | __cpu_indicator_init | __stack_chk_(fail|guard)
+EXTERNAL = re.compile(r"""_GLOBAL_OFFSET_TABLE_ | __cpu_model | __cpu_indicator_init | __cpu_features2 | __stack_chk_(fail|guard)
     | mem(cpy|move|set|cmp) | str(cmp|len) | v?snprintf | (c|m)alloc | aligned_alloc | free
     | pthread_(create|join|(mutex|cond)_(init|destroy)|mutex_(un)?lock|cond_(wait|signal|broadcast))
     | __u?(div|mod)ti3 | __multi3 | __(ash[lr]|lshr)ti3 | __aarch64_(cas|ldadd|swp|ldset)[1248]_(relax|acq|rel|acq_rel)
@@ -42,7 +42,7 @@ class X86:
         | v?(and|andn|or|xor)p[sd] | v?blendv?p[sd] | v?shufp[sd] | v?unpck[lh]p[sd]
         | vbroadcast(ss|sd|[fi]128) | v(insert|extract|perm2)[fi]128 | vpermil?p[sd] | vzero(upper|all)
         | vmovdq[au](8|16|32|64) | v(broadcast|extract|insert|shuf)[fi](32|64)x[248] | valign[dq] | vperm[it]2[bwdq]
-        | vp(mov[a-z0-9]+|cmp[a-z]+|ternlog[dq]|lzcnt[dq]|popcnt[bwdq]|ro[lr]v?[dq]) | k(mov|and|andn|or|xor|xnor|not|test|ortest|add
+        | vpdpwssd | v?insertps | vp(mov[a-z0-9]+|cmp[a-z]+|ternlog[dq]|lzcnt[dq]|popcnt[bwdq]|ro[lr]v?[dq]) | k(mov|and|andn|or|xor|xnor|not|test|ortest|add
         |shiftl|shiftr|unpck)[bwdq]+""", re.X)
     # Also without a vector register: cvttsd2si (%rax),%eax
     branch = re.compile(r"j.*|call")

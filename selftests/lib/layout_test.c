@@ -218,7 +218,7 @@ static void test_values(void)
 		IS(MODE_RATE_EXPONENT_MAX, 50), IS(MODE_GRADIENT_SCALE_MIN, (uint64_t)-2), IS(MODE_GRADIENT_SCALE_MAX, 6),
 		IS(MODE_NETWORK_STRIDE, 4), IS(COUNTER_HI, 4),
 		IS(CMS_BYTES, 256 << 10), IS(CMS_ID_VALUE, 0x74736574),
-		IS(ARENA_MAGIC, 0x47415846), IS(ARENA_SCHEMA, 1), IS(ARENA_STATE, 4096), IS(ARENA_ALIGN, 64),
+		IS(ARENA_MAGIC, 0x47415846), IS(ARENA_SCHEMA, 2), IS(ARENA_STATE, 4096), IS(ARENA_ALIGN, 64),
 		IS(ARENA_GRANULE, 64 << 10),
 	};
 
@@ -429,6 +429,7 @@ static size_t walk(struct expected *expected, uint32_t observations, uint32_t ac
 			}
 		}
 	}
+	tensor(expected, "gradient_maxima", 3 * layers * 4);
 	return expected->offset;
 }
 
@@ -446,8 +447,8 @@ static void test_state(void)
 		uint32_t observations, actions, hidden_count, hidden[4];
 		size_t bytes; /* 0: not in HARDWARE.md */
 	} shapes[] = {
-		{ 17, 6, 2, { 400, 300 }, 4153664 },
-		{ 3, 1, 2, { 64, 64 }, 145728 },
+		{ 17, 6, 2, { 400, 300 }, 4153728 },
+		{ 3, 1, 2, { 64, 64 }, 145792 },
 		{ 1, 1, 1, { 1 }, 0 },
 		{ 11, 3, 1, { 17 }, 0 },
 		{ 8, 2, 4, { 33, 16, 5, 129 }, 0 },

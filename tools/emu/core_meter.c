@@ -45,6 +45,11 @@ static uint64_t quantize(size_t n, const int32_t *values, unsigned shift, int32_
 	return step() ? engine->quantize(n, values, shift, low, high, codes) : 0;
 }
 
+static uint64_t operand(struct pe_operand *operand, size_t n, int32_t *values)
+{
+	return step() ? engine->operand(operand, n, values) : 0;
+}
+
 static void adam(size_t n, const int32_t *gradient, int32_t *moment1, uint32_t *moment2_root, int32_t *weight,
 		 const struct pe_adam *constants, struct pe_adam_counts *counts)
 {
@@ -64,7 +69,17 @@ static void range(size_t n, const int32_t *values, int32_t *minimum, int32_t *ma
 		engine->range(n, values, minimum, maximum);
 }
 
-static const struct pe_engine meter = { "meter", available, product, quantize, adam, soft_update, range };
+/* No .form: products without packed operands are what product() can cut into pieces. */
+static const struct pe_engine meter = {
+	.name = "meter",
+	.available = available,
+	.product = product,
+	.quantize = quantize,
+	.operand = operand,
+	.adam = adam,
+	.soft_update = soft_update,
+	.range = range,
+};
 
 const struct pe_engine *core_meter(_Atomic uint32_t *progress, atomic_bool *abort)
 {
