@@ -53,7 +53,8 @@ class Row:
     """What happened with one fault."""
 
     def __init__(self, lines, events):
-        self.clients = [dict(LINE.findall(line)) for line in lines if line.startswith("CLIENT")]
+        # In the order of their numbers, not of their ends.
+        self.clients = [dict(LINE.findall(line)) for line in sorted(lines) if line.startswith("CLIENT")]
         self.rungs = [line.split()[2] for line in lines if line.startswith("RUNG 00000100")]
         self.others = [line for line in lines if line.startswith(("OTHER", "RUNG 00000200"))]
         self.log = [line.split(": ", 1)[1] for line in lines if line.startswith("LOG")]
@@ -99,7 +100,9 @@ def judge(fault, row, sound):
             wrong.append(f"the driver did not take the rung {rung}")
         if fault["rung"] == "none" and row.rungs:
             wrong.append("a rung was taken for nothing")
-        if fault["rung"] in ("resume", "soft-reset", "bus-reset", "channel-stop") and fault["rung"] not in row.events:
+        # A channel that an error has ended is not stopped once more.
+        told = ("resume", "soft-reset", "bus-reset") + (("channel-stop",) if fault["type"] == "state" else ())
+        if fault["rung"] in told and fault["rung"] not in row.events:
             wrong.append(f"the card saw no {fault['rung']}")
     if row.others:
         wrong.append("the other card was disturbed: " + row.others[0])
