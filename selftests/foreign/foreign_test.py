@@ -63,7 +63,7 @@ def on(name, iommu):
     """The results of one kernel: pairs of success and text, and everything that was said."""
     kernel = debug_kernel.choose() if name == debug_kernel.SERIES else kernels.choose(name)
     folder = build(kernel)
-    command = [str(SOURCE / "selftests/vm"), "run", "--kernel", name, "--iommu", iommu, "--strict",
+    command = [str(SOURCE / "selftests/vm"), "run", "--kernel", name, "--iommu", iommu, "--strict", "--timeout", "1800",
                "--", "sh", "-c", GUEST, str(folder)]
     result = subprocess.run(command, cwd=SOURCE, stdin=subprocess.DEVNULL, capture_output=True, text=True, errors="replace")
     said = result.stdout + result.stderr
