@@ -6,7 +6,7 @@ from tool import *
 
 tests = Tests()
 MAN = SOURCE / "tools/man"
-COMMANDS = ["train", "eval", "study", "plot", "model", "bench", "info", "mode", "dma", "top", "conform"]
+COMMANDS = ["train", "eval", "study", "plot", "model", "bench", "quantize", "info", "mode", "dma", "top", "conform"]
 
 
 def lint(page):

@@ -11,6 +11,7 @@ int cmd_study(int argc, char **argv);
 int cmd_plot(int argc, char **argv);
 int cmd_model(int argc, char **argv);
 int cmd_bench(int argc, char **argv);
+int cmd_quantize(int argc, char **argv);
 int cmd_info(int argc, char **argv);
 int cmd_mode(int argc, char **argv);
 int cmd_dma(int argc, char **argv);

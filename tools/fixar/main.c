@@ -16,6 +16,7 @@ static const struct {
 	{ "plot", cmd_plot, "draw learning curves" },
 	{ "model", cmd_model, "what a core of a given size would need and reach" },
 	{ "bench", cmd_bench, "measure the speed of training and acting" },
+	{ "quantize", cmd_quantize, "choose the bit width of every layer under a limit of hardware" },
 	{ "info", cmd_info, "what this program and this machine offer" },
 	{ "mode", cmd_mode, "a card's mode registers, and those of new contexts" },
 	{ "dma", cmd_dma, "verified copies to a card and back, and how fast they are" },
@@ -29,7 +30,7 @@ static void usage(FILE *file)
 	fprintf(file, "Usage: fixar COMMAND [ARGUMENT...]\n\n"
 		      "Deep reinforcement learning in fixed point.\n\n");
 	for (size_t i = 0; i < COMMANDS; i++)
-		fprintf(file, "  %-8s%s\n", commands[i].name, commands[i].help);
+		fprintf(file, "  %-10s%s\n", commands[i].name, commands[i].help);
 	fprintf(file, "\n'fixar COMMAND --help' says more; a first run is 'fixar train pendulum'.\n");
 }
 
