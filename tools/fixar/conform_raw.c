@@ -380,7 +380,7 @@ static void test_commands(struct raw *raw)
 	expect_failure(raw, "COMMAND: statistics of NOP", (struct slot){ { nop, 0, 0, 0, 0, 0, 0, 0, 64 } }, 0,
 		       FIXAR_ERROR_COMMAND, 32);
 	expect_failure(raw, "COMMAND: a bit of the reserved field at the end", (struct slot){ { [0] = nop, [15] = 1 } },
-		       0, FIXAR_ERROR_COMMAND, 60);
+		       0, FIXAR_ERROR_COMMAND, 40);
 	expect_failure(raw, "COMMAND: no samples", (struct slot){ { training, 0, 0, 0, 8192 } }, 0, FIXAR_ERROR_COMMAND,
 		       8);
 	expect_failure(raw, "COMMAND: an input that is not aligned", (struct slot){ { training, 0, 1, 0, 8200 } }, 0,
