@@ -51,10 +51,11 @@ typedef void (*fixar_log_fn)(void *user, enum fixar_log_level level, const char 
 enum fixar_precision {
 	FIXAR_FLOAT32, /* the yardstick; CPU only */
 	FIXAR_FIXED32, /* all operands 32 bits */
-	FIXAR_QAT16    /* the paper's: activations 16 bits after the quantization delay */
+	FIXAR_QAT16,   /* the paper's: activations 16 bits after the quantization delay */
+	FIXAR_QAT16X16 /* ours: weight and gradient operands at most 16 bits too */
 };
 
-/* "float32", "fixed32", "qat16". */
+/* "float32", "fixed32", "qat16", "qat16x16". */
 const char *fixar_precision_name(enum fixar_precision precision);
 /* 0, or -EINVAL if there is no such name. */
 int fixar_precision_parse(const char *name, enum fixar_precision *precision);

@@ -73,8 +73,8 @@ static int make_loop(struct fixar_agent *agent)
 
 	for (int network = 0; network < STEP_NETWORKS; network++)
 		shape.layers[network] = step_layers(&agent->config, (enum step_network)network, inputs, outputs);
-	if (options->precision == FIXAR_QAT16) {
-		error = qat_delay_create(&shape, options->delay, options->headroom_bits, options->bits,
+	if (options->precision >= FIXAR_QAT16) {
+		error = qat_delay_create(&shape, options->precision, options->delay, options->headroom_bits, options->bits,
 					 options->bits_count, &agent->log, &policy);
 		if (error)
 			return error;

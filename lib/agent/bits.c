@@ -46,11 +46,11 @@ int fixar_agent_set_bits(struct fixar_agent *agent, const struct fixar_layer_bit
 		log_line(&agent->log, FIXAR_LOG_ERROR, "bits: this agent can train; its widths are a matter of its options");
 		return -EPERM;
 	}
-	if (agent->options.precision != FIXAR_QAT16)
-		return refuse(agent, "only training in qat16 observes the ranges that narrower operands need");
+	if (agent->options.precision < FIXAR_QAT16)
+		return refuse(agent, "only training in qat16 or qat16x16 observes the ranges that narrower operands need");
 	if (!ddpg->record.training_steps)
 		return refuse(agent, "the agent was saved before its first training step, and no ranges were observed");
-	error = qat_delay_create(&ddpg->shape, 0, agent->options.headroom_bits, bits, count, &agent->log, &policy);
+	error = qat_delay_create(&ddpg->shape, agent->options.precision, 0, agent->options.headroom_bits, bits, count, &agent->log, &policy);
 	if (error)
 		return error;
 	ranges = calloc(qat_entries(&ddpg->shape), sizeof(*ranges));

@@ -15,6 +15,7 @@ static const char *const precision_name[] = {
 	[FIXAR_FLOAT32] = "float32",
 	[FIXAR_FIXED32] = "fixed32",
 	[FIXAR_QAT16] = "qat16",
+	[FIXAR_QAT16X16] = "qat16x16",
 };
 
 static const char *const saturation_name[] = {
@@ -45,12 +46,12 @@ const char *fixar_strerror(int error)
 
 const char *fixar_precision_name(enum fixar_precision precision)
 {
-	return (unsigned int)precision <= FIXAR_QAT16 ? precision_name[precision] : "unknown";
+	return (unsigned int)precision <= FIXAR_QAT16X16 ? precision_name[precision] : "unknown";
 }
 
 int fixar_precision_parse(const char *name, enum fixar_precision *precision)
 {
-	for (unsigned int i = 0; name && i <= FIXAR_QAT16; i++) {
+	for (unsigned int i = 0; name && i <= FIXAR_QAT16X16; i++) {
 		if (!strcmp(name, precision_name[i])) {
 			*precision = (enum fixar_precision)i;
 			return 0;

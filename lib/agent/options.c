@@ -110,8 +110,8 @@ static int check_choices(const struct fixar_agent_options *options, const struct
 {
 	const int64_t scale = options->reward_scale_log2;
 
-	if ((unsigned int)options->precision > FIXAR_QAT16) {
-		log_line(log, FIXAR_LOG_ERROR, "precision: %d, expected 0 (float32), 1 (fixed32) or 2 (qat16)",
+	if ((unsigned int)options->precision > FIXAR_QAT16X16) {
+		log_line(log, FIXAR_LOG_ERROR, "precision: %d, expected 0 (float32), 1 (fixed32), 2 (qat16) or 3 (qat16x16)",
 			 (int)options->precision);
 		return -EINVAL;
 	}
@@ -129,8 +129,8 @@ static int check_choices(const struct fixar_agent_options *options, const struct
 			 options->bits_count);
 		return -EINVAL;
 	}
-	if (options->bits_count && options->precision != FIXAR_QAT16) {
-		log_line(log, FIXAR_LOG_ERROR, "bits: widths of layers take effect in precision qat16 only, not in %s",
+	if (options->bits_count && options->precision < FIXAR_QAT16) {
+		log_line(log, FIXAR_LOG_ERROR, "bits: widths of layers take effect in precision qat16 or qat16x16 only, not in %s",
 			 fixar_precision_name(options->precision));
 		return -EINVAL;
 	}
@@ -211,7 +211,7 @@ int agent_options_resolve(struct fixar_agent_options *options, const struct fixa
 	if (check_choices(options, &log) || check_numbers(options, &log))
 		return -EINVAL;
 	error = make_config(options, spec, &log, config);
-	if (!error && options->precision == FIXAR_QAT16 && options->delay <= options->warm_up_steps)
+	if (!error && options->precision >= FIXAR_QAT16 && options->delay <= options->warm_up_steps)
 		log_line(&log, FIXAR_LOG_WARNING,
 			 "delay: %" PRIu64 " lies within the warm-up of %" PRIu64
 			 " steps; the switch waits for the first training step, whose ranges alone it then goes by",

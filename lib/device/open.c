@@ -127,7 +127,7 @@ int fixar_device_open(const char *name, const struct fixar_device_options *optio
 	if (error)
 		return error;
 	log = (struct log_sink){ known.log, known.log_user };
-	if ((unsigned int)known.precision > FIXAR_QAT16) {
+	if ((unsigned int)known.precision > FIXAR_QAT16X16) {
 		log_line(&log, FIXAR_LOG_ERROR, "precision: %d is unknown", (int)known.precision);
 		return -EINVAL;
 	}

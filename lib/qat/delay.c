@@ -10,6 +10,9 @@
 #define ACTIVATION_WIDTH 15
 #define WEIGHT_WIDTH 24
 #define WEIGHT_FRACTION 18
+/* Mode `qat16x16`: fractions of weights and gradients follow the largest absolute value. */
+#define NARROW_WEIGHT_WIDTH 14
+#define NARROW_GRADIENT_WIDTH 13
 #define FULL_WIDTH 32
 #define NARROWEST 2
 #define WIDEST_NARROW 16
@@ -29,6 +32,7 @@ static const char *const class_name[STEP_CLASSES] = {
 struct delay_policy {
 	struct qat_policy base;
 	struct qat_shape shape;
+	enum fixar_precision precision;
 	uint64_t delay;
 	int32_t headroom_bits;
 	uint32_t *width; /* by table entry; 0: the mode's own */
@@ -67,6 +71,9 @@ static struct step_quantizer quantizer(const struct delay_policy *policy, uint32
 	const int32_t full = master_fraction[kind];
 	int32_t width = (int32_t)chosen_width;
 
+	if (!width && policy->precision == FIXAR_QAT16X16 && kind != STEP_ACTIVATION)
+		return (struct step_quantizer){ kind == STEP_WEIGHT ? NARROW_WEIGHT_WIDTH : NARROW_GRADIENT_WIDTH,
+						STEP_FRACTION_FOLLOWS, 1 };
 	if (!width && kind == STEP_WEIGHT)
 		return (struct step_quantizer){ WEIGHT_WIDTH, WEIGHT_FRACTION, 1 };
 	if (!width && kind == STEP_ACTIVATION)
@@ -148,7 +155,7 @@ static int choose(struct delay_policy *policy, const struct fixar_layer_bits *bi
 	return 0;
 }
 
-int qat_delay_create(const struct qat_shape *shape, uint64_t delay, uint32_t headroom_bits,
+int qat_delay_create(const struct qat_shape *shape, enum fixar_precision precision, uint64_t delay, uint32_t headroom_bits,
 		     const struct fixar_layer_bits *bits, size_t bits_count, const struct log_sink *log,
 		     struct qat_policy **created)
 {
@@ -159,6 +166,7 @@ int qat_delay_create(const struct qat_shape *shape, uint64_t delay, uint32_t hea
 		return -ENOMEM;
 	policy->base.ops = &delay_ops;
 	policy->shape = *shape;
+	policy->precision = precision;
 	policy->delay = delay;
 	policy->headroom_bits = (int32_t)headroom_bits;
 	policy->width = calloc(qat_entries(shape), sizeof(*policy->width));

@@ -69,11 +69,11 @@ static inline void qat_policy_destroy(struct qat_policy *policy)
 }
 
 /*
- * The paper's policy (lib/qat/delay.c): one switch after `delay` environment steps, to the widths of mode `qat16` with
+ * The paper's policy (lib/qat/delay.c): one switch after `delay` environment steps, to the widths of mode `qat16` or `qat16x16` with
  * what `bits` says instead. It waits for a first training step, because there are no ranges before. Returns 0, -ENOMEM,
  * or -EINVAL for widths or layers that do not exist (the log says which). `bits` is copied.
  */
-int qat_delay_create(const struct qat_shape *shape, uint64_t delay, uint32_t headroom_bits,
+int qat_delay_create(const struct qat_shape *shape, enum fixar_precision precision, uint64_t delay, uint32_t headroom_bits,
 		     const struct fixar_layer_bits *bits, size_t bits_count, const struct log_sink *log,
 		     struct qat_policy **policy);
 

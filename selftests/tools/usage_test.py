@@ -65,7 +65,7 @@ def missing_mujoco():
 
 
 BAD_VALUES = [
-    ("--precision", "int8", "float32, fixed32 or qat16"),
+    ("--precision", "int8", "float32, fixed32, qat16 or qat16x16"),
     ("--steps", "many", "whole number from 1"),
     ("--steps", "0", "whole number from 1"),
     ("--steps", "-5", "whole number from 1"),

@@ -63,7 +63,7 @@ static void read_precisions(struct bench_arguments *arguments, const struct argp
 		if (arguments->precision_count == MAX_LIST ||
 		    fixar_precision_parse(item, &arguments->precisions[arguments->precision_count++]))
 			argp_error(state,
-				   "precision is \"%s\"; expected float32, fixed32 or qat16, or several with commas",
+				   "precision is \"%s\"; expected float32, fixed32, qat16 or qat16x16, or several with commas",
 				   text);
 	free(copy);
 }
@@ -262,8 +262,8 @@ static int run(const struct bench_arguments *arguments)
 		}
 	}
 	if (!code) {
-		cli_note("%u observations, %u actions; median of %u rounds of %g s, all cases in turns; qat16 after "
-			 "its switch.",
+		cli_note("%u observations, %u actions; median of %u rounds of %g s, all cases in turns; qat16 and "
+			 "qat16x16 after their switch.",
 			 arguments->shape.observation_dim, arguments->shape.action_dim, arguments->rounds,
 			 arguments->seconds);
 		code = measure(arguments, cases, count);
@@ -283,7 +283,7 @@ static int run(const struct bench_arguments *arguments)
 int cmd_bench(int argc, char **argv)
 {
 	static const struct argp_option options[] = {
-		{ "precision", 'p', "LIST", 0, "Precisions; default float32,fixed32,qat16", 1 },
+		{ "precision", 'p', "LIST", 0, "Precisions; default float32,fixed32,qat16,qat16x16", 1 },
 		{ "batch", 'b', "LIST", 0, "Batches; default 64,128,256,512", 1 },
 		{ "threads", KEY_THREADS, "LIST", 0, "Numbers of threads; default one per processor", 1 },
 		{ "engine", KEY_ENGINE, "NAME", 0, "CPU kernels: auto, scalar, avx2, avx512 or neon", 1 },
@@ -303,8 +303,8 @@ int cmd_bench(int argc, char **argv)
 		       "times the training steps per second.",
 	};
 	struct bench_arguments arguments = {
-		.precisions = { FIXAR_FLOAT32, FIXAR_FIXED32, FIXAR_QAT16 },
-		.precision_count = 3,
+		.precisions = { FIXAR_FLOAT32, FIXAR_FIXED32, FIXAR_QAT16, FIXAR_QAT16X16 },
+		.precision_count = 4,
 		.batches = { 64, 128, 256, 512 },
 		.batch_count = 4,
 		.thread_count = 1,

@@ -79,7 +79,7 @@ static int make_config(struct step_config *config, const struct bench_shape *sha
 }
 
 /* What the training loop does at the end of the quantization delay. */
-static int switch_precision(struct bench_state *state)
+static int switch_precision(struct bench_state *state, enum fixar_precision precision)
 {
 	const struct device_ops *ops = state->agent->ops;
 	const struct step_mode observing = { .observe = 1 }, quantized = { .quantized = 1 };
@@ -94,7 +94,7 @@ static int switch_precision(struct bench_state *state)
 	for (unsigned i = 0; !error && i < SETTLING_STEPS; i++)
 		error = ops->train(state->agent, &state->batch, &statistics);
 	if (!error)
-		error = qat_delay_create(&shape, 0, 1, NULL, 0, NULL, &policy);
+		error = qat_delay_create(&shape, precision, 0, 1, NULL, 0, NULL, &policy);
 	if (!error)
 		error = ops->read_ranges(state->agent, ranges);
 	if (!error)
@@ -134,7 +134,7 @@ int bench_case_open(struct bench_case *bench, const struct bench_shape *shape, c
 	if (!error)
 		error = state->device->ops->agent_create(state->device, &state->config, &state->agent);
 	if (!error)
-		error = bench->precision == FIXAR_QAT16 ? switch_precision(state)
+		error = bench->precision >= FIXAR_QAT16 ? switch_precision(state, bench->precision)
 							: state->agent->ops->set_mode(state->agent, &full);
 	return error;
 }

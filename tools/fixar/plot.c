@@ -307,7 +307,7 @@ static int draw(struct plot *plot)
 		if (has_panel(panels, panel_count, environment))
 			continue;
 		/* Ordered by precision, so that a precision has one colour in all panels. */
-		for (enum fixar_precision precision = FIXAR_FLOAT32; precision <= FIXAR_QAT16; precision++)
+		for (enum fixar_precision precision = FIXAR_FLOAT32; precision <= FIXAR_QAT16X16; precision++)
 			for (size_t d = c; d < plot->curve_count; d++)
 				if (belongs(plot, &plot->curves[d], environment, precision))
 					series[series_count++] = series_of(&plot->curves[d]);

@@ -99,6 +99,8 @@ static const char *mode_now(const struct progress *progress, const struct fixar_
 		return "float32";
 	if (progress->precision == FIXAR_FIXED32)
 		return status->quantized ? "fixed32, quantized" : "fixed32";
+	if (progress->precision == FIXAR_QAT16X16)
+		return status->quantized ? "qat16x16: 16 bits" : "qat16x16: 32 bits";
 	return status->quantized ? "qat16: 16 bits" : "qat16: 32 bits";
 }
 

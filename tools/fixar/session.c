@@ -146,7 +146,7 @@ static int evaluate(struct session *session, const struct fixar_agent_status *st
 	}
 	/* What is asked for is a policy in the precision of the run. */
 	session->reached = result.mean_return >= settings->until &&
-			   (status->quantized || settings->agent.precision != FIXAR_QAT16);
+			   (status->quantized || settings->agent.precision < FIXAR_QAT16);
 	return add_row(session, status->environment_steps, values);
 }
 

@@ -246,7 +246,7 @@ const struct setting settings_table[] = {
 	  .argument = "MODE",
 	  .parse = parse_precision,
 	  .format = format_precision,
-	  .expected = "float32, fixed32 or qat16",
+	  .expected = "float32, fixed32, qat16 or qat16x16",
 	  .help = "Arithmetic: float32, fixed32, or qat16 (16-bit activations after the quantization delay); default "
 		  "fixed32" },
 	{ .name = "steps",

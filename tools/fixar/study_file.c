@@ -157,7 +157,7 @@ static int read_precisions(struct study *study, const json_t *file, char **messa
 	json_array_foreach(list, i, item)
 	{
 		if (!json_is_string(item) || fixar_precision_parse(json_string_value(item), &study->precisions[i]))
-			return refuse(message, "\"precisions\" may hold \"float32\", \"fixed32\" and \"qat16\"");
+			return refuse(message, "\"precisions\" may hold \"float32\", \"fixed32\", \"qat16\" and \"qat16x16\"");
 		for (size_t j = 0; j < i; j++)
 			if (study->precisions[i] == study->precisions[j])
 				return refuse(message, "\"precisions\" holds one of them twice");

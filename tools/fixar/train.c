@@ -147,8 +147,8 @@ static int apply(const struct train_arguments *arguments, json_t *config, json_t
 		}
 	}
 	settings_resolve(settings);
-	if (settings->bits_count && settings->agent.precision != FIXAR_QAT16)
-		code = cli_usage("bits of layers need precision qat16, and it is %s",
+	if (settings->bits_count && settings->agent.precision < FIXAR_QAT16)
+		code = cli_usage("bits of layers need precision qat16 or qat16x16, and it is %s",
 				 fixar_precision_name(settings->agent.precision));
 	else
 		code = CLI_OK;
@@ -260,6 +260,7 @@ static void say_plan(const struct settings *settings, const struct fixar_device 
 		[FIXAR_FLOAT32] = "float32 (the yardstick)",
 		[FIXAR_FIXED32] = "fixed32 (all operands 32 bits)",
 		[FIXAR_QAT16] = "qat16 (16-bit activations after the delay)",
+		[FIXAR_QAT16X16] = "qat16x16 (16-bit operands after the delay)",
 	};
 	char steps[CLI_TEXT], delay[CLI_TEXT], hidden[SETTINGS_TEXT];
 	const struct setting *layers = settings_find("hidden");
@@ -269,7 +270,7 @@ static void say_plan(const struct settings *settings, const struct fixar_device 
 		 cli_group(settings->steps, steps), precisions[settings->agent.precision],
 		 (unsigned long long)settings->agent.seed);
 	cli_note("Hidden layers %s, batch %u, on %s.", hidden, settings->agent.batch, fixar_device_description(device));
-	if (settings->agent.precision == FIXAR_QAT16)
+	if (settings->agent.precision >= FIXAR_QAT16)
 		cli_note("Precision switches after %s steps.", cli_group(settings->agent.delay, delay));
 	cli_note("Writing to %s (checkpoint every %s steps, metrics.csv, TensorBoard events). Ctrl-C saves.", directory,
 		 cli_group(settings->checkpoint_every, steps));

@@ -104,7 +104,7 @@ class Network:
             weight = layer.weight.target if target else layer.weight.value
             bias = layer.bias.target[0] if target else layer.bias.value[0]
             w_codes, w_fraction, clamped = ref.quantize_rows(
-                weight, ref.WEIGHT, self.quantizer(layer.weight_quantizer, quantized))
+                weight, ref.WEIGHT, ref.following(self.quantizer(layer.weight_quantizer, quantized), ref.largest(weight), ref.WEIGHT, 0))
             counters["weight_quantizer"] += clamped
             out, limited = ref.forward(x_codes, x_fraction, w_codes, w_fraction, bias)
             counters["activation"] += limited
@@ -117,7 +117,7 @@ class Network:
         self.last_out = out     # before the activation function
         return x, passes
 
-    def backward(self, dy, passes, counters, quantized, observe, weights, first_input=None):
+    def backward(self, dy, passes, counters, quantized, observe, weights, maxima, seen, first_input=None):
         """From the last layer's dY: [(dW, db)] of all layers if `weights`, and the first layer's dX from first_input on."""
         gradients = [None] * len(self.layers)
         d_input = None
@@ -125,8 +125,9 @@ class Network:
             layer, kept = self.layers[index], passes[index]
             if observe:
                 layer.gradient_range.observe(dy)
+            seen[index] = ref.largest(dy)
             dy_codes, dy_fraction, clamped = ref.quantize_rows(
-                dy, ref.GRADIENT, self.quantizer(layer.gradient_quantizer, quantized))
+                dy, ref.GRADIENT, ref.following(self.quantizer(layer.gradient_quantizer, quantized), maxima[index], ref.GRADIENT, 1))
             counters["gradient_quantizer"] += clamped
             if weights:
                 dw, n_dw = ref.backward_weights(dy_codes, dy_fraction, kept.x_codes, kept.x_fraction)
@@ -168,6 +169,8 @@ class Agent:
                               ref.AdamScalars(c.beta1, c.one_minus_beta2, *c.critic_rate))
         self.networks = (self.actor, self.critic)
         self.quantized = False
+        # Kinds of backward pass: through the actor, through the critic, through the critic to the action.
+        self.gradient_maxima = [[0] * (len(c.hidden) + 1) for _ in range(3)]
         self.noise_count = 0
         self.noise_state = [0] * c.action_dim
 
@@ -194,6 +197,8 @@ class Agent:
         """One step of section 6; the sums of the two statistics. `trace` takes intermediate values by name."""
         c, quantized = self.config, self.quantized
         trace = {} if trace is None else trace
+        maxima = self.gradient_maxima
+        seen = [[0] * len(row) for row in maxima]
 
         # 1, 2: the targets.
         next_actions, _ = self.actor.forward(next_observations, counters, quantized, target=True, observe=observe)
@@ -215,7 +220,7 @@ class Agent:
             loss += ref.loss_term(delta)
             deltas.append(delta)
             dy.append([last])
-        critic_gradients, _ = self.critic.backward(dy, passes, counters, quantized, observe, weights=True)
+        critic_gradients, _ = self.critic.backward(dy, passes, counters, quantized, observe, True, maxima[1], seen[1])
         self.critic.adam(critic_gradients, counters)
 
         # 5: the updated critic's opinion of the actor's actions.
@@ -224,7 +229,7 @@ class Agent:
         q_policy, passes = self.critic.forward(join(observations, policy), counters, quantized, observe=observe)
         q_sum = sum(row[0] for row in q_policy)
         critic_dy = [[-(1 << (24 + c.actor_scale))] for _ in observations]
-        _, d_action = self.critic.backward(critic_dy, passes, counters, quantized, observe, weights=False,
+        _, d_action = self.critic.backward(critic_dy, passes, counters, quantized, observe, False, maxima[2], seen[2],
                                            first_input=c.observation_dim)
 
         # 6: the actor.
@@ -236,12 +241,13 @@ class Agent:
                 counters["gradient"] += limited
                 row.append(value)
             actor_dy.append(row)
-        actor_gradients, _ = self.actor.backward(actor_dy, actor_passes, counters, quantized, observe, weights=True)
+        actor_gradients, _ = self.actor.backward(actor_dy, actor_passes, counters, quantized, observe, True, maxima[0], seen[0])
         self.actor.adam(actor_gradients, counters)
 
         # 7: the targets follow.
         for network in self.networks:
             network.soft_update(c.tau)
+        self.gradient_maxima = [[ref.next_maximum(old, new) for old, new in zip(*rows)] for rows in zip(maxima, seen)]
 
         trace.update(next_action=flat(next_actions), q_next=flat(q_next), target=targets, q=flat(q), delta=deltas,
                      policy=flat(policy), q_policy=flat(q_policy), action_gradient=flat(d_action), actor_last_gradient=flat(actor_dy))

@@ -108,6 +108,28 @@ def quantize_rows(rows, master_fraction, quantizer):
     return codes, quantizer.fraction, count
 
 
+FOLLOWS = 127
+
+
+def following(quantizer, magnitude, master_fraction, headroom):
+    """The quantizer itself, or for fraction 127 one whose fraction follows the largest absolute value."""
+    if quantizer.width == 32 or quantizer.fraction != FOLLOWS:
+        return quantizer
+    n = quantizer.width
+    grown = magnitude + (magnitude >> (n - 1))
+    exponent = (bits(grown) if grown else 0) - master_fraction
+    return Quantizer(n, min(master_fraction, n - 1 - exponent - headroom), quantizer.signed)
+
+
+def largest(rows):
+    return max((abs(value) for row in rows for value in row), default=0)
+
+
+def next_maximum(maximum, seen):
+    """Section 9: a gradient maximum after a training step."""
+    return max(seen, maximum - maximum // 64)
+
+
 def range_fraction(minimum, maximum, master_fraction, width, headroom, signed):
     """The quantizer's fraction for an observed range of master values."""
     if minimum > maximum:  # nothing observed

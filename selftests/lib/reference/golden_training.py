@@ -46,6 +46,15 @@ def qat16(network, layer, name):
     return {"activation": (16 if layer == 0 else 15, 1), "weight": (24, None, 18), "gradient": (32, 0)}[name]
 
 
+def qat16x16(network, layer, name):
+    return {"activation": (16 if layer == 0 else 15, 1), "weight": (14, None, ref.FOLLOWS), "gradient": (13, None, ref.FOLLOWS)}[name]
+
+
+def followers(network, layer, name):
+    """Of few bits, so that they are often clamped; next to fixed fractions."""
+    return {"activation": (8, 0), "weight": (5, None, ref.FOLLOWS) if layer else (9, 0), "gradient": (4, None, ref.FOLLOWS)}[name]
+
+
 def small_mixed(network, layer, name):
     widths = {"activation": (8, 6, 12, 3), "weight": (6, 13, 8, 4), "gradient": (12, 8, 15, 5)}[name]
     return widths[(network + layer) % 4], 0 if name == "weight" else 1
@@ -93,6 +102,10 @@ CASES = (
           "beta1": 2**29, "one_minus_beta2": 2**13}, **GAUSSIAN),
      2**64 - 1, 16, (10, 13, 9, 10), 3, 3, 3, 3, full_range, 0),
     (dict(observation_dim=17, action_dim=6, hidden=(19, 13), **DEFAULT, **OU), 9, 7, NORMAL_SHIFTS, 7, 1, 3, 3, qat16, 0),
+    (dict(observation_dim=5, action_dim=2, hidden=(18, 17), **DEFAULT, **GAUSSIAN), 11, 16, NORMAL_SHIFTS, 7, 1, 3, 6, qat16x16, 0),
+    # Shrinking and growing gradients: the maxima fade and jump.
+    (dict(observation_dim=4, action_dim=3, hidden=(9, 6), **{**DEFAULT, "critic_rate": (2**31 - 1, 33)}, **OU), 12, 5, (11, 13, 6, 11), 3, 3,
+     2, 8, followers, 1),
 )
 EXPLORE_ROWS = 3
 NOISE_RESET_STEP = 2  # before the exploring actions of this step the noise state is set to 0
