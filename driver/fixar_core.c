@@ -334,12 +334,10 @@ gone:
 bool fixar_core_watch(struct fixar_device *fdev)
 {
 	struct fixar_core *core = &fdev->core;
-	u32 completed, progress, status = 0;
-	struct fixar_job *done = NULL;
+	u32 completed, progress, status;
 	unsigned long irq;
 	int event = -1;
 	bool lost = false;
-	bool more = false;
 	bool active;
 
 	spin_lock_irqsave(&core->lock, irq);
@@ -368,9 +366,8 @@ bool fixar_core_watch(struct fixar_device *fdev)
 		event = FIXAR_EVENT_CORE_COUNT;
 		goto out;
 	}
-	done = fixar_core_take_complete(core);
-	more = !done && completed == core->submitted && fixar_core_wants_more(core);
-	if (done || more) {
+	/* The last command of the job, or of those that fit into the queue, interrupts. */
+	if (completed == core->submitted) {
 		lost = true;
 		goto out;
 	}
@@ -391,13 +388,14 @@ out:
 	if (lost) {
 		atomic_inc(&fdev->lost_interrupts);
 		fixar_rung(fdev, FIXAR_RUNG_POLL, core->engine.name);
+		/*
+		 * All that the handler would have done. Above all it takes the line down: while
+		 * that is up, no event sends another message.
+		 */
+		fixar_core_interrupt(fdev);
 	}
 	if (event >= 0)
 		fixar_event(fdev, event);
-	if (more)
-		queue_work(fdev->fill_wq, &core->refill);
-	if (done)
-		fixar_job_finish(done, 0);
 	return active;
 }
 
