@@ -12,7 +12,7 @@ train() { # NAME DEVICE [OPTION...]
 
 cycles() {
 	"$FIXAR" top --device $first --once --interval 0.05 --json | python3 -c 'import json, sys
-print(json.load(sys.stdin)["counters"]["busy_cycles"])'
+print(json.load(sys.stdin)["counters"]["array_cycles"])'
 }
 
 compare() { # NAME OTHER

@@ -58,7 +58,7 @@ def state_bytes():
     for tensors in (3, 1):
         for network in networks:
             size += sum(tensors * (up64(4 * k * n) + up64(4 * n)) for k, n in network)
-    return size
+    return size + up64(4 * 3 * (len(HIDDEN) + 1))  # gradient_maxima
 
 
 def batch_bytes():
@@ -176,7 +176,7 @@ def run(kernel):
             else:
                 report(flip.done and line == f"OTHER card-flip-{what}", f"{what} flipped: the checkpoint is another one", line)
         report(cycles["nothing"] == cycles["weight"] and cycles["parallelism"] != cycles["nothing"],
-               "the cycles are those of the commands, and others with another parallelism", cycles)
+               "the array's cycles are those of the commands, and others with another parallelism", cycles)
         status, last = machine.end()
         report(status == 0, f"the guest ended in order, with a clean log: {last[-1]}", "\n".join(last))
     except Failed as failed:
