@@ -72,10 +72,16 @@ static void test_devices(void)
 	fixar_device_close(device);
 
 	probe_log_clear(&log_lines);
-	ktap_ok(fixar_device_open("/dev/accel/accel0", &options, &device) == -ENODEV && !device &&
-			strstr(log_lines.text, "\"/dev/accel/accel0\""),
-		"there are no cards yet");
-	ktap_ok(fixar_device_open("0000:01:00.0", &options, &device) == -ENODEV, "nor by PCI address");
+	ktap_ok(fixar_device_open("/dev/accel/accel0", &options, &device) == -EINVAL && !device &&
+			strstr(log_lines.text, "engine"),
+		"a card has none of the CPU's engines");
+	options.engine = NULL;
+	options.threads = 0;
+	probe_log_clear(&log_lines);
+	ktap_ok(fixar_device_open("/dev/accel/accel63", &options, &device) == -ENODEV && !device &&
+			strstr(log_lines.text, "/dev/accel/accel63"),
+		"a card that is not there is named, and the CPU does not take its place");
+	ktap_ok(fixar_device_open("ffff:1f:1f.7", &options, &device) == -ENODEV && !device, "nor for a PCI address");
 	options.engine = "sse9";
 	ktap_ok(fixar_device_open("cpu", &options, &device) == -EINVAL &&
 			strstr(log_lines.text, "engine: \"sse9\" is unknown"),
@@ -137,7 +143,7 @@ static void test_options(void)
 
 	probe_env_init(&probe, 20, 0);
 	ktap_ok(create_with(&options, &probe) == 0, "the options that the wrong ones are made of are right");
-	REFUSES(precision, (enum fixar_precision)3, "precision: 3, expected");
+	REFUSES(precision, (enum fixar_precision)4, "precision: 4, expected");
 	REFUSES(hidden_count, 0, "hidden_count: 0, expected 1 to 31");
 	REFUSES(hidden_count, 32, "hidden_count: 32, expected");
 	REFUSES(hidden[1], 0, "hidden[1]: 0, expected 1 to 16384");
