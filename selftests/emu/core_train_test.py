@@ -110,7 +110,8 @@ def golden_case(card, case, number):
         data = compare_state(agent, step, what)
         if "full" in step.lines:
             values = {"training_steps": [step.number + 1], "saturation": agent.saturation,
-                      "adam_powers": layout.read(data, "adam_powers"), "ranges": layout.read(data, "ranges")}
+                      "adam_powers": layout.read(data, "adam_powers"), "ranges": layout.read(data, "ranges"),
+                      "gradient_maxima": layout.read(data, "gradient_maxima")}  # judged by the golden vectors' own rows
             for network, layer, part, kind, *numbers in step.lines["full"]:
                 name = f"{NETWORKS[network]}.{layer}.{('weight', 'bias')[part]}"
                 name = (name, name + ".moment1", name + ".moment2_root", name.replace(".", "_target.", 1))[kind]
