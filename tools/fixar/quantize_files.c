@@ -149,7 +149,7 @@ json_t *quantize_result_json(const struct quantize_report *report)
 	for (size_t i = 0; i < search->record.count; i++)
 		json_array_append_new(points, json_pack("[o, o]", cli_json_number(search->record.point[i].cost),
 							cli_json_number(search->record.point[i].quality)));
-	return json_pack("{s:s, s:s, s:s, s:s, s:o, s:o, s:I, s:I, s:o, s:o, s:o, s:o, s:o, s:o, s:I, s:I, s:I, s:o, s:o, "
+	return json_pack("{s:s, s:s, s:s, s:s, s:o, s:o, s:I, s:I, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:I, s:I, s:I, s:o, s:o, "
 			 "s:o, s:o}",
 			 "search", report->name, "hardware", report->hardware, "metric",
 			 problem->model->ops->metrics[problem->metric].name, "unit",
@@ -157,7 +157,7 @@ json_t *quantize_result_json(const struct quantize_report *report)
 			 "widest_cost", cli_json_number(report->widest_cost), "seed", (json_int_t)search->seed, "budget",
 			 (json_int_t)search->budget, "cost", cli_json_number(best->cost), "quality",
 			 cli_json_number(best->quality), "fine_tuned_quality", cli_json_number(report->fine_tuned),
-			 "widest_quality", cli_json_number(problem->best), "narrowest_quality",
+			 "test_quality", cli_json_number(report->test), "widest_quality", cli_json_number(problem->best), "narrowest_quality",
 			 cli_json_number(problem->worst), "score",
 			 cli_json_number(quantize_score(problem, best->cost, best->quality)), "evaluations",
 			 (json_int_t)search->record.count, "best_at", (json_int_t)search->best + 1, "proposals",
@@ -183,6 +183,8 @@ void quantize_print(const struct quantize_report *report)
 	       100 * best->cost / report->widest_cost, search->record.count, search->best + 1, search->seconds);
 	if (!isnan(report->fine_tuned))
 		printf("quality after fine-tuning: %.6g\n", report->fine_tuned);
+	if (!isnan(report->test))
+		printf("quality on the test part: %.6g\n", report->test);
 	printf("  %-16s %7s %7s %9s  %10s %6s", "layer", "inputs", "outputs", "positions", "activation", "weight");
 	for (unsigned m = 0; m < problem->model->ops->metric_count; m++) {
 		const struct cost_metric *each = &problem->model->ops->metrics[m];

@@ -32,6 +32,7 @@ struct quantize_report {
 	const char *name;     /* of the search */
 	const char *hardware;
 	double fine_tuned;    /* quality after fine-tuning; NAN: none */
+	double test;	      /* quality on what no search has seen, after fine-tuning if there was any; NAN: none */
 	double widest_cost;   /* with the widest width everywhere */
 };
 

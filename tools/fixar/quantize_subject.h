@@ -9,7 +9,10 @@
 #include "quantize/problem.h"
 
 struct quantize_subject_options {
-	const char *directory; /* of the run */
+	const char *directory; /* of the run, or of the classifier */
+	const char *network;   /* of the classifier; NULL: the actor of a run */
+	const char *digits;    /* folder of them */
+	uint64_t train_steps;
 	uint32_t episodes;
 	uint64_t seed; /* of the start states */
 	const struct reram_parameters *noise;
@@ -24,7 +27,9 @@ struct quantize_subject {
 	char *key;  /* what qualities depend on beside the widths */
 	/* Quality after `steps` of training with these widths. */
 	int (*fine_tune)(struct quantize_subject *subject, const struct cost_widths *widths, uint64_t steps, double *quality);
-	/* The list for --bits, or NULL. */
+	/* The same on what no search has seen, steps 0 included; NULL: there is nothing of the kind. */
+	int (*test)(struct quantize_subject *subject, const struct cost_widths *widths, uint64_t steps, double *quality);
+	/* The list for --bits; NULL: nothing takes one. */
 	json_t *(*bits)(struct quantize_subject *subject, const struct cost_widths *widths);
 	void (*close)(struct quantize_subject *subject);
 	struct fixar_device *device;
@@ -32,5 +37,8 @@ struct quantize_subject {
 
 /* The actor of a run. CLI_OK, or CLI_FAILED or CLI_USAGE after a message. */
 int quantize_subject_run(struct quantize_subject *subject, const struct quantize_subject_options *options);
+
+/* A classifier of digits (--network), trained when its folder has none. The same, or CLI_INTERRUPTED. */
+int quantize_subject_digits(struct quantize_subject *subject, const struct quantize_subject_options *options);
 
 #endif /* FIXAR_TOOLS_QUANTIZE_SUBJECT_H */

