@@ -19,7 +19,7 @@ def make_digits(folder, seed, count=40):
         data = []
         for _ in range(count):
             top, left = 2 + 9 * (label // 4) + draw.randrange(3), 1 + 7 * (label % 4) + draw.randrange(2)
-            data += [round(min(1, draw.random() * 0.9 + 0.25 * (top <= y < top + 5 and left <= x < left + 5)), 3)
+            data += [round(min(1, draw.random() * 0.75 + 0.4 * (top <= y < top + 5 and left <= x < left + 5)), 3)
                      for y in range(28) for x in range(28)]
         (folder / f"{label}.json").write_text(json.dumps({"data": data}))
 
