@@ -16,7 +16,7 @@
 #define CARD_DRIVER "fixar"
 #define CARD_DRIVER_MAJOR 1 /* of the ioctls that this library speaks */
 #define CARD_ADDRESS 24	    /* bytes for a PCI address: "0000:01:00.0" */
-#define CARD_NODE 64
+#define CARD_NODE 256
 #define CARD_BARS 6
 
 /* ---- Where cards are (card_find.c) ---- */

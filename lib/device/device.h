@@ -42,7 +42,7 @@ struct device_ops {
 /* Every kind of device embeds this as its first member. */
 struct fixar_device {
 	const struct device_ops *ops;
-	char description[128];	/* "CPU, avx2, 2 threads" */
+	char description[512];	/* "CPU, avx2, 2 threads"; a card has the path of its node */
 	int is_float32;		/* agents of the float32 twin: no quantizers, no ranges */
 };
 

@@ -68,6 +68,9 @@ static struct {
 
 static inline void fake_reset(void)
 {
+	/* Contexts of a card that went are the driver's to free. */
+	for (uint32_t i = 0; i < FAKE_CONTEXTS; i++)
+		free(fake.context[i].arena);
 	memset(&fake, 0, sizeof(fake));
 	fake.name = "fixar";
 	fake.major = 1;

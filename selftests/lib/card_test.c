@@ -190,6 +190,8 @@ static void expect(const char *name, const char *engine, enum fixar_precision pr
 
 static void test_open_errors(void)
 {
+	struct fixar_device *device = NULL;
+
 	expect("/dev/accel/accel99", NULL, FIXAR_FIXED32, -ENODEV, "there is no /dev/accel/accel99", "no such node");
 	fake_reset();
 	fake.is_drm = 0;
@@ -215,8 +217,8 @@ static void test_open_errors(void)
 	       "hardware of another version");
 	new_node();
 	fake.info.hw_version = 0x00010007;
-	ktap_ok(!open_device(node, NULL, FIXAR_FIXED32, &(struct fixar_device *){ NULL }),
-		"a later minor version is taken");
+	ktap_ok(!open_device(node, NULL, FIXAR_FIXED32, &device), "a later minor version is taken");
+	fixar_device_close(device);
 	fake.info.arena_schema = 3;
 	expect(node, NULL, FIXAR_FIXED32, -EPROTONOSUPPORT, "agents of schema 3", "agents of another schema");
 	new_node();
@@ -235,8 +237,6 @@ static void test_open_errors(void)
 		fflush(stdout);
 		child = fork();
 		if (!child) {
-			struct fixar_device *device;
-
 			_exit(setgid(65534) || setuid(65534) ||
 			      open_device(node, NULL, FIXAR_FIXED32, &device) != -EACCES ||
 			      !strstr(lines.text, "no permission to open"));
@@ -465,5 +465,6 @@ int main(void)
 	test_fault(DRM_FIXAR_CTX_FAULTED, DRM_FIXAR_FAULT_RESET, -EIO, "the card was reset while");
 	test_fault(0, 0, -ENODEV, "the card is gone");
 	test_bad_state();
+	fake_reset();
 	return ktap_finish();
 }
