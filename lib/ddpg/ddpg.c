@@ -363,6 +363,8 @@ static int consult_policy(struct ddpg *ddpg, struct fixar_progress *progress)
 		.switches = record->switches,
 		.critic_loss = progress->critic_loss,
 		.mean_q = progress->mean_q,
+		.gradient_diversity = ddpg_gradient_diversity,
+		.user = ddpg,
 	};
 	enum qat_decision decision;
 	int error;

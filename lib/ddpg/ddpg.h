@@ -64,4 +64,10 @@ int ddpg_policy_action(struct ddpg *ddpg, const double *observation, double *act
 /* Brings the device's mode registers in line with the record: after a checkpoint was read into it. */
 int ddpg_set_mode(struct ddpg *ddpg);
 
+/*
+ * How diverse the gradients of late training steps were (lib/ddpg/diversity.c), 1 and more; NAN if the device's state does not
+ * say. `ddpg` is a struct ddpg.
+ */
+double ddpg_gradient_diversity(void *ddpg);
+
 #endif /* FIXAR_LIB_DDPG_DDPG_H */

@@ -35,6 +35,12 @@ struct qat_progress {
 	uint32_t switches;  /* how often the policy has switched already */
 	double critic_loss; /* of the last training step; NAN before the first */
 	double mean_q;
+	/*
+	 * How diverse gradients have been lately (lib/qat/schedule.h); NAN where nobody can say. Costs a look at the whole
+	 * state, so it is for decide(). NULL: nobody can.
+	 */
+	double (*gradient_diversity)(void *user);
+	void *user;
 };
 
 enum qat_decision {

@@ -55,9 +55,9 @@ int policy_quality_open(const struct policy_quality_options *options, struct pol
 		if (error)
 			log_line(&log, FIXAR_LOG_ERROR, "%s", message);
 	}
-	if (!error && info.precision != FIXAR_QAT16) {
+	if (!error && info.precision < FIXAR_QAT16) {
 		log_line(&log, FIXAR_LOG_ERROR,
-			 "%s was trained in %s; only training in qat16 observes the ranges that narrower operands need "
+			 "%s was trained in %s; only training in qat16 or qat16x16 observes the ranges that narrower operands need "
 			 "(with a delay beyond its end it is training in full precision)",
 			 options->directory, fixar_precision_name(info.precision));
 		error = -EINVAL;

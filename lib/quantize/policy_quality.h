@@ -12,7 +12,7 @@
 #include "cost/models.h"
 
 struct policy_quality_options {
-	const char *directory;	   /* of the run; precision qat16, past its first training step */
+	const char *directory;	   /* of the run; precision qat16 or qat16x16, past its first training step */
 	struct fixar_device *device; /* NULL: the library's choice */
 	uint32_t episodes;
 	uint64_t seed;		   /* of the start states */
