@@ -65,8 +65,8 @@ int ddpg_policy_action(struct ddpg *ddpg, const double *observation, double *act
 int ddpg_set_mode(struct ddpg *ddpg);
 
 /*
- * How diverse the gradients of late training steps were (lib/ddpg/diversity.c), 1 and more; NAN if the device's state does not
- * say. `ddpg` is a struct ddpg.
+ * How diverse the gradients of late training steps were (lib/ddpg/diversity.c): about 1 where they agree, more where they
+ * cancel; NAN if the device's state does not say. `ddpg` is a struct ddpg.
  */
 double ddpg_gradient_diversity(void *ddpg);
 
