@@ -46,7 +46,7 @@ for precision in fixed32 qat16; do
 done
 
 # The host flips a bit somewhere in the middle of these.
-for what in nothing parallelism weight noise quantization precision; do
+for what in nothing parallelism weight noise quantization precision nothing-again; do
 	precision=qat16
 	pause $what
 	before=$(cycles)
