@@ -107,8 +107,13 @@ static void test_muppet(void)
 		}
 	}
 	ktap_ok(right, "12 bits after two violations, also when resumed in between");
-	diversity = 100;
-	interval(policy, &now, 1, &decision);
+	/* Far below the last stage's 10, but this stage knows nothing of that. */
+	diversity = 3;
+	for (int i = 0, switched = 0; i < 4; i++) {
+		switched += interval(policy, &now, 1, &decision);
+		if (i == 3)
+			ktap_ok(!switched, "a stage has a largest diversity of its own");
+	}
 	diversity = NAN;
 	right = !interval(policy, &now, 1, &decision);
 	diversity = 10;
