@@ -339,7 +339,7 @@ static void avx512_adam(size_t n, const int32_t *gradient, int32_t *moment1, uin
 		.one_minus_beta1 = _mm512_set1_epi64((INT64_C(1) << 31) - beta1),
 		.c2 = _mm512_set1_epi64(constants->one_minus_beta2),
 		.mantissa = _mm512_set1_epi64(constants->step_mantissa),
-		.step_half = _mm512_set1_epi64(INT64_C(1) << (constants->step_shift - 1)),
+		.step_half = _mm512_set1_epi64(1LL << (constants->step_shift - 1)),
 		.step_shift = _mm_cvtsi32_si128((int)constants->step_shift),
 	};
 	size_t i = 0;
