@@ -98,6 +98,15 @@ static void test_against_all(void)
 		ktap_ok(!error && search.found && best->cost <= problem.limit && search.record.count <= BUDGET,
 			"%s keeps limit and budget: score %.4f after %zu evaluations", names[n], best_score(&search),
 			search.record.count);
+		/* The curve of uniform widths and the sensitivities of greedy go beyond it, proposals of the others never. */
+		if (n != 2 && n != 4) {
+			size_t beyond = 0;
+
+			for (size_t i = 0; i < search.record.count; i++)
+				beyond += search.record.point[i].cost > problem.limit;
+			ktap_ok(!beyond && search.over_limit, "%s evaluates nothing beyond the limit, though it proposed that",
+				names[n]);
+		}
 		ktap_ok(best_score(&search) <= most + 1e-12, "%s is not better than the best of all", names[n]);
 		quantize_search_free(&search);
 	}
