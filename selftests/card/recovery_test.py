@@ -18,6 +18,7 @@ import sys
 
 import faults
 from vm import BUILD, Failed, Machine
+from machine import modules
 
 sys.dont_write_bytecode = True
 
@@ -149,7 +150,7 @@ def main():
         listed = [fault for fault in listed if fault["name"] in chosen]
     needs = {fault["name"]: fault["after_counts"] for fault in listed}
     needs.setdefault("core-stall", "command")
-    machine = Machine("guest_recovery.sh", BUILD / "selftests/driver", len(listed), ROUNDS, kernel=kernel, timeout=7000)
+    machine = Machine("guest_recovery.sh", modules.kselftests(), len(listed), ROUNDS, kernel=kernel, timeout=7000)
     taken = set()
     try:
         run = Run(machine, random.Random(seed))

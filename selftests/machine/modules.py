@@ -4,8 +4,9 @@
 import os
 import pathlib
 import shutil
+import subprocess
 
-from machine import root
+from machine import root, sources
 from machine.cards import program
 from machine.common import SOURCE, Failure, cache, do, need_root
 
@@ -48,3 +49,15 @@ def fixar(kernel, words=()):
     for place in ("driver", "driver/probes", "include/hw", "include/uapi/drm"):
         files += [(path, str(path.relative_to(SOURCE))) for path in sorted((SOURCE / place).glob("*.[ch]"))]
     return build(kernel, "fixar", files, ["W=1", "CONFIG_DEBUG_INFO_BTF_MODULES=", *words]) / "fixar.ko"
+
+
+def kselftests():
+    """Builds the driver's kselftests, which need the harness of a kernel's source package. Their folder."""
+    source = next(iter(sources.fetched("6.12")), None)
+    if not source:
+        raise Failure("there is no source of a kernel: run  selftests/vm provision")
+    build = program().parent.absolute()
+    environment = {key: value for key, value in os.environ.items() if key not in ("MAKEFLAGS", "MFLAGS", "MAKELEVEL")}
+    subprocess.run(["make", "-s", "--no-print-directory", f"O={build}", "WERROR=-Werror",
+                    f"KSELFTEST={source.folder}/tools/testing/selftests", "driver-tests"], cwd=SOURCE, env=environment, check=True)
+    return build / "selftests/driver"
