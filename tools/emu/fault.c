@@ -196,7 +196,7 @@ static uint32_t default_value(enum fault_id id)
 	case FAULT_IDENTITY_VERSION:
 		return 0x00020000;
 	case FAULT_IDENTITY_SCHEMA:
-		return 2;
+		return FIXAR_ARENA_SCHEMA + 1;
 	default:
 		return 0x12345678;
 	}
