@@ -35,6 +35,11 @@ def searches():
         found = result(out, name)
         assert found["cost"] <= found["limit"] and found["evaluations"] <= 30, (name, found)
         assert abs(sum(layer["cost"] for layer in found["layers"]) - found["cost"]) < 1e-9, name
+    says(done.stdout, "cheapest uniform width of this quality, of those evaluated: [2-8] bits")
+    found, uniform = result(out, "ppo"), result(out, "uniform")["points"]
+    scale = found["widest_quality"] - found["narrowest_quality"]
+    cheapest = min(cost for cost, quality in uniform if quality >= found["quality"] - 0.01 * scale)
+    assert abs(found["same_quality_uniform_cost"] - cheapest) < 1e-9, (found, uniform)
     assert (out / "pareto.png").read_bytes()[:4] == b"\x89PNG"
 
 

@@ -219,7 +219,9 @@ static int finish(struct session *session, const struct quantize_search *search,
 {
 	const struct quantize_arguments *arguments = session->arguments;
 	const struct quantize_point *best = &search->record.point[search->best];
-	struct quantize_report report = { search, session->name, arguments->hardware, NAN, NAN, widest_cost };
+	struct quantize_report report = {
+		search, session->name, arguments->hardware, NAN, NAN, &session->journal.known, widest_cost
+	};
 	json_t *bits;
 	int error, code;
 

@@ -120,6 +120,32 @@ static const struct quantize_point *best_of(const struct quantize_search *search
 	return &search->record.point[search->best];
 }
 
+/* Differences of a hundredth of what there is to lose are none. */
+#define SAME_QUALITY 0.01
+
+/* The cheapest uniform width that was evaluated and has the quality of the result; 0: there is none. */
+static uint32_t uniform_of_same_quality(const struct quantize_report *report, double *cost)
+{
+	const struct quantize_problem *problem = report->search->problem;
+	const double share = quantize_share(problem, best_of(report->search)->quality) - SAME_QUALITY;
+	uint32_t found = 0;
+
+	*cost = NAN;
+	for (unsigned i = 0; i < problem->width_count; i++) {
+		struct cost_widths widths[COST_MAX_LAYERS];
+		const struct quantize_point *point;
+
+		quantize_uniform(problem, problem->width[i], widths);
+		point = quantize_find(report->known, problem->network->layers, widths);
+		if (!point || quantize_share(problem, point->quality) < share)
+			continue;
+		*cost = quantize_cost(problem, widths);
+		found = problem->width[i];
+		break; /* costs never fall as widths grow */
+	}
+	return found;
+}
+
 static json_t *layers_json(const struct quantize_problem *problem, const struct quantize_point *point)
 {
 	const struct cost_network *network = problem->network;
@@ -144,13 +170,15 @@ json_t *quantize_result_json(const struct quantize_report *report)
 	const struct quantize_search *search = report->search;
 	const struct quantize_problem *problem = search->problem;
 	const struct quantize_point *best = best_of(search);
+	double uniform_cost;
+	const uint32_t uniform = uniform_of_same_quality(report, &uniform_cost);
 	json_t *points = json_array();
 
 	for (size_t i = 0; i < search->record.count; i++)
 		json_array_append_new(points, json_pack("[o, o]", cli_json_number(search->record.point[i].cost),
 							cli_json_number(search->record.point[i].quality)));
 	return json_pack("{s:s, s:s, s:s, s:s, s:o, s:o, s:I, s:I, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:I, s:I, s:I, s:o, s:o, "
-			 "s:o, s:o}",
+			 "s:I, s:o, s:o, s:o}",
 			 "search", report->name, "hardware", report->hardware, "metric",
 			 problem->model->ops->metrics[problem->metric].name, "unit",
 			 problem->model->ops->metrics[problem->metric].unit, "limit", cli_json_number(problem->limit),
@@ -162,7 +190,8 @@ json_t *quantize_result_json(const struct quantize_report *report)
 			 cli_json_number(quantize_score(problem, best->cost, best->quality)), "evaluations",
 			 (json_int_t)search->record.count, "best_at", (json_int_t)search->best + 1, "proposals",
 			 (json_int_t)search->proposals, "seconds", cli_json_number(search->all_seconds),
-			 "seconds_to_best", cli_json_number(search->seconds), "layers", layers_json(problem, best),
+			 "seconds_to_best", cli_json_number(search->seconds), "same_quality_uniform_width",
+			 (json_int_t)uniform, "same_quality_uniform_cost", cli_json_number(uniform_cost), "layers", layers_json(problem, best),
 			 "points", points);
 }
 
@@ -174,6 +203,8 @@ void quantize_print(const struct quantize_report *report)
 	const struct quantize_point *best = best_of(search);
 	const char *space = *metric->unit ? " " : "";
 	struct cost cost[COST_MAX_LAYERS], total;
+	double uniform_cost;
+	const uint32_t uniform = uniform_of_same_quality(report, &uniform_cost);
 
 	problem->model->ops->evaluate(problem->model, problem->network, best->widths, cost, &total);
 	printf("%s, %s %s at most %.6g%s%s: quality %.6g (%.6g at %u bits everywhere), %s %.6g%s%s (%.1f %% of that), "
@@ -181,6 +212,10 @@ void quantize_print(const struct quantize_report *report)
 	       report->name, report->hardware, metric->name, problem->limit, space, metric->unit, best->quality,
 	       problem->best, problem->width[problem->width_count - 1], metric->name, best->cost, space, metric->unit,
 	       100 * best->cost / report->widest_cost, search->record.count, search->best + 1, search->seconds);
+	if (uniform)
+		printf("the cheapest uniform width of this quality, of those evaluated: %u bits, %.6g%s%s; this is %+.1f %% "
+		       "against it\n",
+		       uniform, uniform_cost, space, metric->unit, 100 * (best->cost / uniform_cost - 1));
 	if (!isnan(report->fine_tuned))
 		printf("quality after fine-tuning: %.6g\n", report->fine_tuned);
 	if (!isnan(report->test))

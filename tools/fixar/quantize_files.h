@@ -33,6 +33,7 @@ struct quantize_report {
 	const char *hardware;
 	double fine_tuned;    /* quality after fine-tuning; NAN: none */
 	double test;	      /* quality on what no search has seen, after fine-tuning if there was any; NAN: none */
+	const struct quantize_record *known; /* all qualities: the uniform widths among them are the comparison */
 	double widest_cost;   /* with the widest width everywhere */
 };
 
