@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "card.h"
+#include "hw/fixar_arena.h"
 
 #define EVENT(occasion, rung) occasion, false, rung, NULL
 #define STATE(occasion, rung) occasion, true, rung, NULL
