@@ -61,7 +61,7 @@ static void shape(int network, int layer, uint32_t *inputs, uint32_t *outputs)
 /* A fresh agent: small weights, moments 0, targets as the networks. */
 static void agent(uint8_t *arena, uint64_t seed)
 {
-	uint32_t header[64] = { 0x47415846, 1, 256, STATE };
+	uint32_t header[64] = { 0x47415846, 2, 256, STATE };
 	const uint64_t one[4] = { 1ULL << 62, 1ULL << 62, 1ULL << 62, 1ULL << 62 };
 	int32_t quantizers[2 * LAYERS][3][3];
 	uint64_t weights[2][LAYERS], biases[2][LAYERS];
@@ -107,6 +107,7 @@ static void agent(uint8_t *arena, uint64_t seed)
 			put(arena, &at, arena + biases[network][layer], 4 * (uint64_t)outputs);
 		}
 	}
+	put(arena, &at, NULL, 4 * 3 * LAYERS);	/* gradient_maxima */
 	header[4] = (uint32_t)(at - STATE);
 	header[6] = (uint32_t)seed;
 	header[8] = OBSERVATION;
