@@ -252,8 +252,8 @@ static void test_noise(void)
 		sum += noisy[i];
 		squares += noisy[i] * noisy[i];
 	}
-	ktap_ok(fabs(sum / COUNT) < 0.05, "variation has no mean");
-	ktap_ok(fabs(sqrt(squares / COUNT) / (16 * 0.05) - 1) < 0.05, "5 %% of a cell worth 16 are 0.8 of a code");
+	ktap_ok(fabs(sum / (int)COUNT) < 0.05, "variation has no mean");
+	ktap_ok(fabs(sqrt(squares / (int)COUNT) / (16 * 0.05) - 1) < 0.05, "5 %% of a cell worth 16 are 0.8 of a code");
 	ktap_ok(!memcmp(noisy, again, sizeof(noisy)), "the same seed disturbs in the same way");
 	reram_disturb(&p, WIDTH, COUNT, codes, 2, 7, again);
 	ktap_ok(memcmp(noisy, again, sizeof(noisy)) != 0, "another seed in another");

@@ -8,7 +8,8 @@ Looks at the objects of lib/fx, lib/pe, lib/nn and lib/step in the folders of bu
 the folder aarch64 in it). What is allowed is listed, so that an instruction this file does not know fails:
 
 * an instruction with a vector register: integer arithmetic, bit logic and moves of bits by name, whatever the compiler makes
-  of integer code. Scalar moves of doubles and floats (movsd, movss) are not among them;
+  of integer code. Scalar moves of doubles and floats (movsd, movss) are not among them, but for those between two registers,
+  with which compilers put lanes of integers together;
 * no conversion, comparison or x87 instruction, wherever its operands lie;
 * a call to a function outside of these folders: by name. Software floating point and the mathematical library are not.
 """
@@ -82,6 +83,8 @@ def complaint(arch, mnemonic, operands):
     if arch.forbidden.fullmatch(mnemonic):
         return "floating point"
     # The target of a branch is a hexadecimal number, which may look like the name of a register.
+    if re.fullmatch(r"movs[sd]", mnemonic) and re.fullmatch(r"%xmm\d+,%xmm\d+", operands):
+        return None
     if not arch.branch.fullmatch(mnemonic) and arch.vector.search(operands) and not arch.allowed.fullmatch(mnemonic):
         return "not known as an instruction on integers or bits"
     return None

@@ -14,7 +14,7 @@ from machine.common import Failure, cache, do, need_root, need_space, output, sa
 RELEASE = "trixie"
 BACKPORTS = f"{RELEASE}-backports"
 FROM_BACKPORTS = ["qemu-system-x86"]
-FROM_RELEASE = ["make", "gcc", "libc6-dev"]  # what builds a module; the kernel's own build tools come with the kernel
+FROM_RELEASE = ["make", "gcc", "libc6-dev", "pahole"]  # what builds a module; the kernel's own build tools come with the kernel
 
 
 def folder():
