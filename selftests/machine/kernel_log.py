@@ -26,7 +26,7 @@ COMPLAINTS = re.compile("|".join([
 ]))
 
 # Lines of an untroubled boot that would match.
-KNOWN = []
+KNOWN = [r"RCU callback double-/use-after-free debug is enabled"]  # the debug kernel says so at its start
 
 PREFIX = re.compile(r"^\[ *\d+\.\d+\](?:\[ *[TC]\d+\])? ?")
 
