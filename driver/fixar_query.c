@@ -160,6 +160,9 @@ int fixar_query_ioctl(struct drm_device *drm, void *data, struct drm_file *file)
 
 	if (args->pad || args->data % 8)
 		return -EINVAL;
+	/* As in CTX_QUERY: from the first fence with -ENODEV on. */
+	if (fixar_state(fdev) == FIXAR_GONE)
+		return -ENODEV;
 	if (args->type != DRM_FIXAR_QUERY_QUEUE && args->index)
 		return -EINVAL;
 	memset(&answer, 0, sizeof(answer));

@@ -202,8 +202,10 @@ static void client(unsigned int number, unsigned int rounds)
 		agent(buffer.map, number);
 	for (; !ret && ending.rounds < rounds; ending.rounds++) {
 		ret = fixar_buffer_prep(fd, buffer.handle, DRM_FIXAR_BO_READ | DRM_FIXAR_BO_WRITE, INT64_MAX);
-		if (ret)
+		if (ret) {
+			ending.wait = ret;
 			break;
+		}
 		/* What each step said, too, is a part of the result; but for the cycles that it took. */
 		memset(buffer.map + STATISTICS_AT + 104, 0, 8);
 		ending.crc ^= fixar_crc(buffer.map + STATISTICS_AT, STATISTICS) + ending.rounds;
