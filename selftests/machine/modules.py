@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: MIT
 """Builds kernel modules of the tests, for any of the kernels, where that kernel's modules are built."""
 
+import contextlib
+import fcntl
 import os
 import pathlib
 import shutil
@@ -16,6 +18,15 @@ def folder(kernel, name):
     return program().parent.absolute() / "modules" / kernel.release / name
 
 
+@contextlib.contextmanager
+def alone(place):
+    """Tests run side by side, and several want the driver: one of them makes it, the others wait."""
+    place.parent.mkdir(parents=True, exist_ok=True)
+    with open(f"{place}.lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
 def build(kernel, name, files, words=()):
     """Copies the files, one of which is a Kbuild, into a folder of the kernel and the module, and makes all modules there.
 
@@ -25,13 +36,6 @@ def build(kernel, name, files, words=()):
     if not headers:
         raise Failure(f"there are no headers of Linux {kernel.release}: run  selftests/vm provision")
     into = folder(kernel, name)
-    for file in files:
-        source, copy = file if isinstance(file, tuple) else (file, pathlib.Path(file).name)
-        target = into / copy
-        target.parent.mkdir(parents=True, exist_ok=True)
-        # What has not changed keeps its time, and is not compiled again.
-        if not target.exists() or target.read_bytes() != pathlib.Path(source).read_bytes():
-            shutil.copyfile(source, target)
     command = ["make", "-C", str(headers), f"M={into}", *words, "modules"]
     # A make that runs this passes nothing of its own on.
     environment = {key: value for key, value in os.environ.items() if key not in ("MAKEFLAGS", "MFLAGS", "MAKELEVEL", "O", "CC")}
@@ -39,7 +43,15 @@ def build(kernel, name, files, words=()):
         need_root(f"building modules for Linux {kernel.release}")
         command = root.inside(command, [into, cache() / "kernels"], "/")
         environment.update(root.environment())
-    do(command, f"building {name} for Linux {kernel.release}", 900, env=environment)
+    with alone(into):
+        for file in files:
+            source, copy = file if isinstance(file, tuple) else (file, pathlib.Path(file).name)
+            target = into / copy
+            target.parent.mkdir(parents=True, exist_ok=True)
+            # What has not changed keeps its time, and is not compiled again.
+            if not target.exists() or target.read_bytes() != pathlib.Path(source).read_bytes():
+                shutil.copyfile(source, target)
+        do(command, f"building {name} for Linux {kernel.release}", 900, env=environment)
     return into
 
 
@@ -58,6 +70,7 @@ def kselftests():
         raise Failure("there is no source of a kernel: run  selftests/vm provision")
     build = program().parent.absolute()
     environment = {key: value for key, value in os.environ.items() if key not in ("MAKEFLAGS", "MFLAGS", "MAKELEVEL")}
-    subprocess.run(["make", "-s", "--no-print-directory", f"O={build}", "WERROR=-Werror",
-                    f"KSELFTEST={source.folder}/tools/testing/selftests", "driver-tests"], cwd=SOURCE, env=environment, check=True)
+    with alone(build / "selftests/driver"):
+        subprocess.run(["make", "-s", "--no-print-directory", f"O={build}", "WERROR=-Werror",
+                        f"KSELFTEST={source.folder}/tools/testing/selftests", "driver-tests"], cwd=SOURCE, env=environment, check=True)
     return build / "selftests/driver"
