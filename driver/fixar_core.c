@@ -587,6 +587,28 @@ static bool fixar_core_halted(struct fixar_device *fdev, struct fixar_job *job, 
 	return true;
 }
 
+/*
+ * With the core stopped: did it take none of the job's commands? It refuses doorbells while its
+ * memory is not ready. Such a job has changed nothing, and runs after the reset: once, in case the
+ * core refuses it for ever.
+ */
+static void fixar_core_untouched(struct fixar_device *fdev)
+{
+	struct fixar_core *core = &fdev->core;
+	u32 taken = fixar_read(fdev, FIXAR_CORE_SUBMITTED_SEQ);
+	unsigned long irq;
+
+	if (fixar_all_ones(taken))
+		return;
+	spin_lock_irqsave(&core->lock, irq);
+	if (core->job && core->next && !core->job->restarted &&
+	    fixar_seq_distance(taken, core->first) == 1) {
+		core->job->restarted = true;
+		core->next = 0;
+	}
+	spin_unlock_irqrestore(&core->lock, irq);
+}
+
 /* What completed before a reset did complete, though its interrupt found the core stopped. */
 static void fixar_core_last_note(struct fixar_device *fdev)
 {
@@ -609,7 +631,8 @@ static void fixar_core_last_note(struct fixar_device *fdev)
  * In recovery. The running job ends with an error, because a command that had started works in
  * place and is never repeated.
  *
- * Return: false if not even a soft reset ends. The core is stopped then, and keeps its job.
+ * Return: false if not even a soft reset ends, or it does not help. The core is stopped then, and
+ * keeps its job.
  */
 bool fixar_core_recover(struct fixar_device *fdev, unsigned long events)
 {
@@ -645,6 +668,7 @@ bool fixar_core_recover(struct fixar_device *fdev, unsigned long events)
 		error = -ETIMEDOUT;
 	}
 	fixar_core_last_note(fdev);
+	fixar_core_untouched(fdev);
 	if (events & BIT(FIXAR_EVENT_CORE_ACCESS))
 		dev_err(fixar_dev(fdev), "the core refused a write to %#x\n",
 			(u32)FIELD_GET(FIXAR_CORE_ACCESS_ERROR_OFFSET, access));
@@ -653,7 +677,9 @@ bool fixar_core_recover(struct fixar_device *fdev, unsigned long events)
 
 	fixar_rung(fdev, FIXAR_RUNG_CORE, core->engine.name);
 	atomic_inc(&fdev->core_resets);
-	if (fixar_core_soft_reset(fdev)) {
+	/* A core without its memory takes no commands, and its reset does not touch the memory. */
+	if (fixar_core_soft_reset(fdev) ||
+	    !(fixar_read(fdev, FIXAR_CORE_STATUS) & FIXAR_CORE_STATUS_MEMORY_READY)) {
 		/*
 		 * The blame is the job's whatever the next rung does; its fence waits for that
 		 * rung.

@@ -152,7 +152,7 @@ struct fixar_job {
 	struct work_struct reap;
 	ktime_t started;
 	struct fixar_cursor cursor; /* under fixar_channel.fill */
-	bool restarted;		    /* a copy that hung once */
+	bool restarted;		    /* a copy that hung once, commands that were refused once */
 	bool pushed;
 };
 
