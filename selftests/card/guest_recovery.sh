@@ -1,13 +1,13 @@
 # SPDX-License-Identifier: MIT
-# shellcheck shell=bash
-# Part of guest.sh: FAULTS times three clients on the first card, which the host makes fail meanwhile.
-# Arguments: the folder of the driver's test programs, the number of faults, rounds of each client.
+# shellcheck shell=bash disable=SC2154 # variables of guest.sh
+# Part of guest.sh: one row of recovery_test.py after the other, on the first card, which the host makes fail meanwhile.
+# Arguments: the folder of the driver's test programs, rounds of each client.
 programs=$1
-faults=$2
-rounds=$3
+rounds=$2
 trace=/sys/kernel/tracing
+driver=/sys/bus/pci/drivers/fixar
 
-# The node of the first card, which may be gone; then the bus is asked again.
+# The node of the first card, which may be gone.
 node() {
 	for entry in /sys/bus/pci/devices/$first/{accel/accel,drm/renderD}*; do
 		[ -e "$entry" ] || continue
@@ -19,33 +19,61 @@ node() {
 	done
 }
 
+works() {
+	[ "$(node)" ] && [ -e "$(node)" ] &&
+		FIXAR_DEVICE=$(node) "$programs/query_test" -t the_device_is_what_the_contract_allows >/dev/null
+}
+
+# The bus is asked again.
 bring_back() {
 	[ -e "/sys/bus/pci/devices/$first" ] && echo 1 >/sys/bus/pci/devices/$first/remove
 	echo 1 >/sys/bus/pci/rescan
-	for _ in $(seq 300); do
-		[ "$(node)" ] && return
+	for _ in $(seq 600); do
+		[ "$(node)" ] && [ -e "$(node)" ] && return
 		sleep 0.1
 	done
 	give_up "the first card does not come back"
 }
 
+# Three clients.
+clients() {
+	FIXAR_DEVICE=$(node) "$programs/recovery_clients" "$rounds"
+	# What recovery has to do after the last fence: the work is done when its queue says nothing new.
+	before=
+	while [ "$before" != "$(cat $trace/trace; dmesg)" ]; do
+		before=$(cat $trace/trace; dmesg)
+		sleep 0.3
+	done
+}
+
+# The driver meets the card.
+probe() {
+	bound=0
+	echo $first 2>/dev/null >$driver/bind && bound=1
+	there=0
+	[ "$(node)" ] && there=1
+	sensors=$(find /sys/bus/pci/devices/$first/hwmon -name 'temp*_input' 2>/dev/null | wc -l)
+	[ $bound = 1 ] && "$FIXAR" train pendulum --quiet --steps 10 --device $first --out /tmp/refused 2>&1 | sed 's/^/SAID /'
+	rm -rf /tmp/refused
+	echo "PROBE bound=$bound node=$there sensors=$sensors"
+}
+
 echo 500 >/sys/module/fixar/parameters/period_ms
 echo 1 >$trace/events/fixar/fixar_rung/enable
 
-for number in $(seq 0 "$faults"); do
-	# The host ends the fault before this one.
-	pause "$number cleared"
-	[ "$(node)" ] && [ -e "$(node)" ] && FIXAR_DEVICE=$(node) "$programs/query_test" -t the_device_is_what_the_contract_allows >/dev/null || bring_back
+# The host ends the fault before this one, and says what comes next.
+while pause cleared && [ "$said" != end ]; do
+	what=$said
+	works || bring_back
+	[ "$what" = probe ] && echo $first >$driver/unbind
 	echo >$trace/trace
 	dmesg -C
-	pause "$number armed"
-	FIXAR_DEVICE=$(node) "$programs/recovery_clients" "$rounds"
-	# What recovery has to do after the last fence.
-	sleep 0.3
+	pause armed
+	$what
 	sed -n 's/.*fixar_rung: card=\([0-9a-f]*\) rung=\([a-z]*\).*/RUNG \1 \2/p' $trace/trace
-	dmesg -t | grep "fixar $first:" | sed 's/^/LOG /'
-	dmesg -t | grep "fixar $second:" | sed 's/^/OTHER /'
-	echo "DONE $number"
+	dmesg -t | sed -n "s/.*fixar $first:/LOG &/p; s/.*fixar $second:/OTHER &/p"
+	[ "$what" = probe ] && [ $bound = 1 ] && echo $first >$driver/unbind
+	echo "DONE"
 done
 rmmod fixar || give_up "rmmod"
 echo "END"

@@ -4,39 +4,35 @@
 
 The rows are the card's own list of faults (request `faults`). For each: what the driver logged, what each client saw, which rungs
 were taken according to the driver (trace point fixar_rung) and to the card (its counts of resets). Clients that did not fail have,
-byte for byte, the results of a run without a fault. The documented rung is taken; a rung that no fault led to is a failure.
+byte for byte, the results of a run without a fault. The documented rung is taken; a fault without a row, or a rung that no fault
+led to, is a failure. faults.py has what is expected. The rows are written to recovery-table.md in the folder of the build.
 
-    selftests/card/recovery_test.py [FAULT]...         (default: one for each rung; with FIXAR_TEST_FULL=1 all)
+    selftests/card/recovery_test.py [FAULT]...         (default: one for each rung and those of the probe; with FIXAR_TEST_FULL=1 all)
 
 FIXAR_TEST_SEED: for other random points; they differ from run to run only with FIXAR_TEST_FULL=1. FIXAR_VM_KERNELS: the first of them is the kernel.
 """
 
+import errno
 import os
 import random
 import re
 import sys
 
-import faults
-from vm import BUILD, Failed, Machine
-from machine import modules
-
 sys.dont_write_bytecode = True
 
+import faults  # noqa: E402
+from vm import BUILD, Failed, Machine  # noqa: E402
+from machine import modules  # noqa: E402
+
 FULL = os.environ.get("FIXAR_TEST_FULL") == "1"
-QUICK = ["write-slave", "channel-stall", "channel-stuck", "interrupt-lost", "core-header", "core-stall", "memory-epoch", "removal-access"]
+QUICK = ["write-slave", "channel-stall", "channel-stuck", "interrupt-lost", "core-header", "core-stall", "memory-epoch", "removal-access",
+         *faults.AT_PROBE]
 ROUNDS = 12  # of each of three clients
-# A fault strikes at the n-th occasion, n from 1 to this; of each of which the clients make more.
+# A fault strikes at the n-th occasion, n from 1 to this; of each of which the clients make more. Of other kinds at the first.
 OCCASIONS = {"descriptor": 40, "run": 40, "command": 40, "interrupt": 40, "register access": 300}
 
-# The driver's names of the rungs that the card documents.
-RUNGS = {"poll": "poll", "resume": "resume", "channel-stop": "channel", "soft-reset": "core", "bus-reset": "bus"}
-# What leads to a state only together with another fault: nobody soft-resets a sound core.
-TOGETHER = {"core-reset-stuck": ["core-stall"]}
-# The card is lost, whatever its list says about how it comes back.
-GONE = {"cattrip", "removal-access", "removal-transfer", "removal-interrupt"}
-# These strike when the driver looks for the card, so selftests/card/probe_test.py has them.
-AT_PROBE = re.compile(r"identity-|cms-dead")
-LOST = {"memory-epoch"}
+STATES = {"0": "OK", "1": "FAULTED", "2": "LOST", "gone": "no answer but -ENODEV"}
+FAULTS = ("NONE", "CORE", "TIMEOUT", "RESET", "COPY", "MEMORY")
 
 LINE = re.compile(r"(\w+)=(\S+)")
 count = failures = 0
@@ -47,96 +43,97 @@ def report(passed, name, explanation=()):
     count += 1
     failures += not passed
     print(f"{'ok' if passed else 'not ok'} {count} {name}", flush=True)
-    if not passed:
-        for line in explanation:
-            print(f"# {line}")
+    for line in explanation:
+        print(f"# {'    ' if passed else ''}{line}", flush=True)
+
+
+def error_name(number):
+    return "-" + errno.errorcode.get(-int(number), number.lstrip("-"))
 
 
 class Row:
     """What happened with one fault."""
 
-    def __init__(self, lines, events):
+    def __init__(self, lines, events, struck):
         # In the order of their numbers, not of their ends.
         self.clients = [dict(LINE.findall(line)) for line in sorted(lines) if line.startswith("CLIENT")]
         self.rungs = [line.split()[2] for line in lines if line.startswith("RUNG 00000100")]
         self.others = [line for line in lines if line.startswith(("OTHER", "RUNG 00000200"))]
         self.log = [line.split(": ", 1)[1] for line in lines if line.startswith("LOG")]
-        self.events = events
+        self.said = [line.removeprefix("SAID ") for line in lines if line.startswith("SAID")]
+        self.probe = dict(LINE.findall(next((line for line in lines if line.startswith("PROBE")), "")))
+        self.events, self.struck = events, struck
 
     def broken(self):
         return [client for client in self.clients if client["crc"] == "00000000"]
 
+    def seen_by(self, client):
+        """What a client was told: the first call that failed, then the state of its context."""
+        if client not in self.broken():
+            return "the right bits"
+        call = next((f"{error_name(client[call])} from {text}" for call, text in
+                     (("submit", "a submission"), ("wait", "a wait"), ("fence", "a fence")) if client[call] != "0"), "no error")
+        details = [f"{key} {client[key]}" for key in ("core_error", "dma_status") if client[key] not in ("0", "0x0")]
+        if client["fault"] != "0":
+            details.insert(0, FAULTS[int(client["fault"])])
+        return f"{call}; {STATES.get(client['state'], client['state'])}{' (' + ', '.join(details) + ')' if details else ''}"
+
+    def rung_names(self):
+        return ", ".join(self.rungs) or "none"
+
     def text(self):
-        seen = "; ".join("ok" if client not in self.broken() else
-                         " ".join(f"{key}={client[key]}" for key in ("submit", "wait", "fence", "state", "fault", "core_error", "dma_status")
-                                  if client[key] not in ("0", "0x0")) for client in self.clients)
-        return [f"rungs: {' '.join(self.rungs) or 'none'}; card: {' '.join(self.events) or 'nothing'}", f"clients: {seen}",
-                *(f"log: {line}" for line in self.log)]
+        if self.probe:
+            seen = ["the probe " + ("takes the card" if self.probe["bound"] == "1" else "refuses the card")
+                    + f", {self.probe['sensors']} temperatures", *(f"a program: {line}" for line in self.said)]
+        else:
+            seen = [f"client {number}: {self.seen_by(client)}" for number, client in enumerate(self.clients)]
+        return [f"rungs: {self.rung_names()}; card: {', '.join(self.events) or 'nothing'}", *seen, *(f"log: {line}" for line in self.log)]
 
-
-def judge(fault, row, sound):
-    """Everything that is wrong with a row."""
-    name, wrong = fault["name"], []
-    if len(row.clients) != 3:
-        return [f"{len(row.clients)} clients came to an end"]
-    broken = row.broken()
-    for client in row.clients:
-        expected = sound[row.clients.index(client)]
-        if client not in broken and client["crc"] != expected["crc"]:
-            wrong.append(f"a client has {client['crc']} instead of {expected['crc']}")
-    if name in GONE:
-        if not broken or any(client["state"] != "gone" for client in broken):
-            wrong.append("the card was not given up for all clients")
-        if row.rungs[-1:] != ["unplug"]:
-            wrong.append("no unplug")
-    elif name in LOST:
-        if any(client["state"] != "2" for client in broken) or not broken:
-            wrong.append("no context is lost")
-    else:
-        if len(broken) > 1:
-            wrong.append(f"{len(broken)} clients failed")
-        for client in broken:
-            if client["state"] != "1" or client["fault"] == "0" or (client["fence"] == "0" and client["submit"] == "0"):
-                wrong.append("a client failed and was not told why")
-        rung = RUNGS.get(fault["rung"])
-        if rung and rung not in row.rungs:
-            wrong.append(f"the driver did not take the rung {rung}")
-        if fault["rung"] == "none" and row.rungs:
-            wrong.append("a rung was taken for nothing")
-        # A channel that an error has ended is not stopped once more.
-        told = ("resume", "soft-reset", "bus-reset") + (("channel-stop",) if fault["type"] == "state" else ())
-        if fault["rung"] in told and fault["rung"] not in row.events:
-            wrong.append(f"the card saw no {fault['rung']}")
-    # One lost interrupt is found once. Were the core's line left up, all behind it would be lost, too.
-    if row.rungs.count("poll") > 1:
-        wrong.append(f"{row.rungs.count('poll')} interrupts were lost")
-    if row.others:
-        wrong.append("the other card was disturbed: " + row.others[0])
-    return wrong
+    def table_line(self, fault):
+        """A line of the table in Markdown. Clients that saw the same are counted."""
+        if self.probe:
+            seen = [self.text()[1], *self.said]
+        else:
+            told = [self.seen_by(client) for client in self.clients]
+            seen = [f"{told.count(text)} x {text}" for text in sorted(set(told))]
+        cells = [f"`{fault['name']}`", fault["type"], fault["rung"], "<br>".join(self.log) or "nothing", "<br>".join(seen), self.rung_names(),
+                 ", ".join(self.events) or "nothing"]
+        return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
 
 
 class Run:
-    def __init__(self, machine, generator):
+    def __init__(self, machine, generator, listed):
         self.machine, self.card, self.random = machine, machine.cards[0], generator
+        self.counts = {fault["name"]: fault["after_counts"] for fault in listed}
 
-    def one(self, names, needs):
-        """Clears what was, arms, lets the clients run, and returns the row."""
+    def struck(self, names):
+        return {fault["name"]: fault["struck"] for fault in self.card.ask("faults")["faults"] if fault["name"] in names}
+
+    def one(self, names):
+        """Clears what was, arms, lets the clients run or the driver probe, and returns the row."""
         self.machine.until("PAUSE")
         self.card.ask("unfault all")
         if self.card.ask("status")["gone"]:
             self.card.ask("plug")
-        self.machine.go_on()
+        self.machine.go_on("probe" if faults.AT_PROBE.keys() & set(names) else "clients")
         self.machine.until("PAUSE")
-        resets = self.card.ask("status")["resets"]
+        resets, struck = self.card.ask("status")["resets"], self.struck(names)
         for name in names:
-            after = self.random.randint(1, OCCASIONS.get(needs[name], 1))
+            after = self.random.randrange(OCCASIONS.get(self.counts[name], 1))
             self.card.ask(f"fault {name} after={after}")
-        self.machine.go_on()
         before = len(self.machine.said)
+        self.machine.go_on()
         self.machine.until("DONE")
         now = self.card.ask("status")["resets"]
         events = [name.replace("_", "-") for name, number in now.items() if number > resets[name]]
-        return Row(self.machine.said[before:], events)
+        return Row(self.machine.said[before:], events, all(number > struck[name] for name, number in self.struck(names).items()))
+
+
+def write_table(rows, release, seed):
+    lines = [f"Linux {release}, seed {seed}, {len(rows)} faults, {ROUNDS} rounds of each client.", "",
+             "| Fault | Type | Documented rung | Log | What the three clients saw | Rungs (driver) | Rungs (card) |",
+             "| --- | --- | --- | --- | --- | --- | --- |", *(row.table_line(fault) for fault, row in rows)]
+    (BUILD / "recovery-table.md").write_text("\n".join(lines) + "\n")
 
 
 def main():
@@ -145,31 +142,34 @@ def main():
     seed = int(os.environ.get("FIXAR_TEST_SEED") or (random.randrange(1 << 32) if FULL else 1))
     print(f"KTAP version 1\n# seed {seed}", flush=True)
     # How many there are is known before the machine runs: the card says so.
-    listed = [fault for fault in faults.listed(BUILD) if not AT_PROBE.match(fault["name"]) and not fault["needs"]]
-    chosen = sys.argv[1:] or (None if FULL else QUICK)
-    if chosen:
-        listed = [fault for fault in listed if fault["name"] in chosen]
-    needs = {fault["name"]: fault["after_counts"] for fault in listed}
-    needs.setdefault("core-stall", "command")
-    machine = Machine("guest_recovery.sh", modules.kselftests(), len(listed), ROUNDS, kernel=kernel, timeout=7000)
-    taken = set()
+    listed = faults.listed(BUILD)
+    chosen = sys.argv[1:] or [fault["name"] for fault in listed if FULL or fault["name"] in QUICK]
+    if unknown := set(chosen) - {fault["name"] for fault in listed}:
+        raise Failed(f"the card has no fault {' '.join(unknown)}")
+    machine = Machine("guest_recovery.sh", modules.kselftests(), ROUNDS, kernel=kernel, options=["--card-options=--ecc"], timeout=7000)
+    rows = []
     try:
-        run = Run(machine, random.Random(seed))
-        sound = run.one([], needs)
+        run = Run(machine, random.Random(seed), listed)
+        sound = run.one([])
         report(len(sound.clients) == 3 and not sound.broken() and not sound.rungs, "without a fault all is well", sound.text())
         for fault in listed:
-            row = run.one([*TOGETHER.get(fault["name"], []), fault["name"]], needs)
-            taken.update(row.rungs)
-            wrong = judge(fault, row, sound.clients)
+            if fault["name"] not in chosen:
+                continue
+            row = run.one([*faults.TOGETHER.get(fault["name"], []), fault["name"]])
+            rows.append((fault, row))
+            wrong = faults.judge(fault, row, sound.clients)
             report(not wrong, f"{fault['name']}: {fault['meaning']}", wrong + row.text())
-            if not wrong:
-                for line in row.text():
-                    print(f"#     {line}", flush=True)
         if not sys.argv[1:]:
-            missing = {*RUNGS.values(), "unplug"} - taken
-            report(not missing, "every rung was taken", [f"not taken: {' '.join(sorted(missing))}"])
+            missing = {*faults.RUNGS.values(), "unplug"} - {rung for _, row in rows for rung in row.rungs}
+            report(not missing, "every rung was taken", [f"not taken: {' '.join(sorted(missing))}"] if missing else [])
+        if FULL and not sys.argv[1:]:
+            without = {fault["name"] for fault in listed} - {fault["name"] for fault, _ in rows}
+            report(not without, "every fault has a row", [f"without: {' '.join(sorted(without))}"] if without else [])
+        machine.until("PAUSE")
+        machine.go_on("end")
         status, last = machine.end()
-        report(status == 0, "the machine ended well, and the kernel has nothing to complain about", last)
+        report(status == 0, "the machine ended well, and the kernel has nothing to complain about", last if status else [])
+        write_table(rows, machine.release, seed)
     finally:
         machine.stop()
     print(f"1..{count}")

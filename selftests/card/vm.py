@@ -2,9 +2,10 @@
 """For tests that have a part in the guest and a part here: the guest's output line by line, the cards' control sockets, and a way
 to tell the guest to go on.
 
-That way is a sensor: the guest waits until the second card's FPGA temperature is the number of its pause (selftests/card/guest.sh).
+That way is a serial port of the guest, to which the number of each pause is written (selftests/card/guest.sh).
 """
 
+import contextlib
 import glob
 import json
 import os
@@ -61,7 +62,9 @@ class Machine:
         if kernel:
             command += ["--kernel", kernel]
         environment = dict(os.environ, FIXAR_BUILD=str(BUILD))
-        modules.fixar(debug_kernel.choose() if kernel == debug_kernel.SERIES else kernels.choose(kernel or kernels.DEFAULT))
+        chosen = debug_kernel.choose() if kernel == debug_kernel.SERIES else kernels.choose(kernel or kernels.DEFAULT)
+        modules.fixar(chosen)
+        self.release = chosen.release
         self.process = subprocess.Popen([*command, "--", "bash", str(SOURCE / "selftests/card/guest.sh"), str(BUILD), script,
                                          *map(str, arguments)], cwd=SOURCE, env=environment, stdin=subprocess.DEVNULL,
                                         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
@@ -83,8 +86,13 @@ class Machine:
         while len(self.cards) < 2:
             for folder in {tempfile.gettempdir(), "/tmp"}:
                 paths = sorted(glob.glob(f"{folder}/fixar-vm-{self.process.pid}-*/card?.control"))
-                if len(paths) >= 2:
-                    time.sleep(0.2)
+                if len(paths) < 2:
+                    continue
+                self.folder = os.path.dirname(paths[0])
+                # The port comes with QEMU, which starts when both cards are there.
+                self.port = socket.socket(socket.AF_UNIX)
+                with contextlib.suppress(OSError):
+                    self.port.connect(f"{self.folder}/in")
                     self.cards = [Card(path) for path in paths]
                     return
             if self.process.poll() is not None or time.monotonic() > limit:
@@ -114,10 +122,18 @@ class Machine:
             if line.startswith(word):
                 return line
 
-    def go_on(self):
-        """Lets the guest go on from its next `pause`."""
+    def until_true(self, condition, seconds=600):
+        """Until something that the cards are asked is so."""
+        limit = time.monotonic() + seconds * SLOW
+        while not condition():
+            if time.monotonic() > limit or self.process.poll() is not None:
+                raise Failed("what was waited for does not come:\n" + "\n".join(self.said[-40:]))
+            time.sleep(0.05)
+
+    def go_on(self, word=""):
+        """Lets the guest go on from its next `pause`; `word` is in its variable `said` then."""
         self.pauses += 1
-        self.cards[1].ask(f"sensor fpga-temperature {self.pauses}")
+        self.port.sendall(f"{self.pauses} {word}\n".encode())
 
     def end(self):
         """The machine's exit status, and its last lines."""

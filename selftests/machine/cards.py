@@ -57,13 +57,20 @@ def doubtful_acts(run, number):
     return lines
 
 
-def serve(number, fault, run, processes):
+def device(run, card):
+    """What QEMU is told of a card, at its start or when a card is plugged in."""
+    return {"driver": "vfio-user-pci", "id": f"card{card}", "bus": f"port{card}",
+            "socket": {"type": "unix", "path": f"{run}/card{card}"}, "x-msg-timeout": 60000}
+
+
+def serve(number, fault, options, run, processes):
     """Starts the servers and returns QEMU's arguments for them. The processes are appended as they start, so that the caller
-    ends those that run also if one does not come up. Card 0 alone gets the fault: the other is the innocent neighbour.
+    ends those that run also if one does not come up. Card 0 alone gets the fault and the options: the other is the innocent
+    neighbour.
     """
     if not number:
-        if fault:
-            raise Failure("--fault needs a card")
+        if fault or options:
+            raise Failure(f"{'--fault' if fault else '--card-options'} needs a card")
         return []
     emulator = program()
     if not os.access(emulator, os.X_OK):
@@ -72,8 +79,8 @@ def serve(number, fault, run, processes):
     for card in range(number):
         place = run / f"card{card}"
         command = [str(emulator), "--socket", str(place), "--control", str(control(run, card))]
-        if fault and card == 0:
-            command += ["--fault", fault]
+        if card == 0:
+            command += [*(["--fault", fault] if fault else []), *(options or "").split()]
         with open(f"{place}.log", "wb") as log:
             server = start(command, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT)
         processes.append(server)
@@ -83,8 +90,6 @@ def serve(number, fault, run, processes):
                 said = pathlib.Path(f"{place}.log").read_text(errors="replace").splitlines()[-10:]
                 raise Failure("\n".join([f"card {card} does not come up (exit status {server.poll()})"] + said))
             time.sleep(0.02)
-        device = {"driver": "vfio-user-pci", "id": f"card{card}", "bus": f"port{card}",
-                  "socket": {"type": "unix", "path": str(place)}, "x-msg-timeout": 60000}
         arguments += ["-device", f"pcie-root-port,id=port{card},slot={card + 1},chassis={card + 1}",
-                      "-device", json.dumps(device)]
+                      "-device", json.dumps(device(run, card))]
     return arguments

@@ -92,6 +92,9 @@ def command_line(qemu, kernel, run, memory, cpus, iommu, append, shell, devices)
     for port in ("out", "err", "status"):
         line += ["-chardev", f"file,id={port},path={run}/{port}",
                  "-device", f"virtserialport,bus=ports.0,chardev={port},name=org.fixar.{port}"]
+    # The way back: what a test says to its part in the guest.
+    line += ["-chardev", f"socket,id=in,path={run}/in,server=on,wait=off",
+             "-device", "virtserialport,bus=ports.0,chardev=in,name=org.fixar.in"]
     if shell:
         line += ["-chardev", "stdio,id=terminal,signal=off", "-device", "virtconsole,bus=ports.0,chardev=terminal"]
     line += devices

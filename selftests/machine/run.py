@@ -137,7 +137,7 @@ class Session:
         directory = pathlib.Path.cwd()
         keep = [str(path) for path in (SOURCE, directory, cache(), cards.program().parent.absolute())]
         initramfs.for_run(self.kernel, options.iommu, self.command, directory, keep, self.shell, folder / "initramfs")
-        devices = cards.serve(number, options.fault, folder, self.processes)
+        devices = cards.serve(number, options.fault, options.card_options, folder, self.processes)
         line = qemu.command_line(binary, self.kernel, folder, options.memory, options.cpus, options.iommu, options.append,
                                  self.shell, devices)
         followers = [Follower(folder / "out", 1), Follower(folder / "err", 2), Follower(folder / "status")]
