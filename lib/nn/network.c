@@ -85,13 +85,13 @@ static int mode_fraction(const struct nn_context *context, const struct step_qua
 /* ---- Forward ---- */
 
 /* The worker's rows of A, in pieces of 16 bits: those of `codes`, which begin with the worker's first sample. */
-static const int16_t *narrow_rows(struct nn_worker *worker, const int32_t *codes, size_t width, uint32_t norm[2])
+static const int16_t *narrow_rows(struct nn_worker *worker, const int32_t *codes, size_t width, struct pe_norms *norms)
 {
 	static const struct pe_split one = { 1, 0 };
 	int16_t *rows = worker->context->narrow + worker->from * padded(worker->context->widest);
 
-	norm[0] = norm[1] = 0;
-	worker->context->engine->form->rows(&one, samples(worker), width, codes, width, rows, padded(width), norm);
+	memset(norms, 0, sizeof(*norms));
+	worker->context->engine->form->rows(&one, samples(worker), width, codes, width, rows, padded(width), norms);
 	return rows;
 }
 
@@ -100,19 +100,19 @@ static int narrow_product(struct nn_worker *worker, const struct nn_layer *layer
 			  const int32_t *codes, size_t depth, struct pe_narrow *product, enum step_saturation counter)
 {
 	const struct pe_split one = { 1, 0 };
-	uint32_t norm[2];
+	struct pe_norms norms;
 
 	if (!panels->split.pieces)
 		return 0;
-	product->a = narrow_rows(worker, codes, depth, norm);
+	product->a = narrow_rows(worker, codes, depth, &norms);
 	product->a_row = padded(depth);
 	product->a_split = one;
 	product->b = panels->pieces;
 	product->b_split = panels->split;
 	product->depth = depth;
 	product->rows = samples(worker);
-	product->chunk = nn_chunk(depth, &one, nn_code_bits(&layer->quantizer[class]), norm, &panels->split,
-				  nn_code_bits(&layer->quantizer[STEP_WEIGHT]), panels->norm);
+	product->chunk = nn_chunk(depth, &one, nn_code_bits(&layer->quantizer[class]), &norms, &panels->split,
+				  nn_code_bits(&layer->quantizer[STEP_WEIGHT]), &panels->norms);
 	if (!product->chunk)
 		return 0;
 	worker->saturation[counter] += worker->context->engine->form->product(product, 0, product->rows, 0, product->columns);
@@ -201,22 +201,21 @@ static void form_samples(struct nn_worker *worker, const struct nn_layer *layer,
 	const struct nn_context *context = worker->context;
 	struct nn_panels *panels = &pass->samples[l];
 	const struct pe_split one = { 1, 0 };
-	uint32_t norm[2] = { 0, 0 };
+	struct pe_norms norms = { 0 };
 
 	if (!context->engine->form || !nn_is_narrow(context, layer, STEP_ACTIVATION))
 		return;
 	/* Shares of samples begin at even numbers. */
 	context->engine->form->panels(&one, layer->inputs, worker->batch, worker->from / 2, (worker->to + 1) / 2, pass->input[l],
-				      layer->inputs, panels->pieces, norm);
-	/* A column's norm is the sum of those of the workers' samples; their largest, added, are not less. */
-	__atomic_fetch_add(&panels->norm[0], norm[0], __ATOMIC_RELAXED);
+				      layer->inputs, panels->pieces, &norms);
+	nn_add_norms(&panels->norms, &norms);
 }
 
 void nn_backward_begin(struct nn_pass *pass, uint32_t layers)
 {
 	for (uint32_t l = 0; l < layers; l++) {
 		pass->gradient_magnitude[l] = 0;
-		pass->samples[l].norm[0] = 0;
+		memset(&pass->samples[l].norms, 0, sizeof(pass->samples[l].norms));
 	}
 }
 
@@ -299,17 +298,17 @@ static int narrow_weight_gradient(struct nn_worker *worker, const struct nn_laye
 		.up = up, .down = down,
 		.c = layer->weight.gradient + from * layer->inputs, .c_row = layer->inputs,
 	};
-	uint32_t norm[2] = { 0, 0 };
+	struct pe_norms norms = { 0 };
 	int16_t *rows;
 
 	if (!context->engine->form || !nn_is_narrow(context, layer, STEP_ACTIVATION) || !product.a_split.pieces)
 		return 0;
 	rows = context->narrow + worker->part * most_outputs(context->widest, worker->parts) * 2 * product.a_row;
 	context->engine->form->turned_rows(&product.a_split, to - from, worker->batch, pass->gradient[l] + from, layer->outputs, rows,
-					   product.a_row, norm);
+					   product.a_row, &norms);
 	product.a = rows;
-	product.chunk = nn_chunk(worker->batch, &product.a_split, bits, norm, &one, nn_code_bits(&layer->quantizer[STEP_ACTIVATION]),
-				 samples_of->norm);
+	product.chunk = nn_chunk(worker->batch, &product.a_split, bits, &norms, &one, nn_code_bits(&layer->quantizer[STEP_ACTIVATION]),
+				 &samples_of->norms);
 	if (!product.chunk)
 		return 0;
 	worker->saturation[STEP_SATURATION_WEIGHT_GRADIENT] += context->engine->form->product(&product, 0, to - from, 0, layer->inputs);

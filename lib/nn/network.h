@@ -53,7 +53,7 @@ struct nn_parameter {
 struct nn_panels {
 	int16_t *pieces;			/* nn_panel_elements() */
 	struct pe_split split;
-	uint32_t norm[2];
+	struct pe_norms norms;
 };
 
 struct nn_layer {

@@ -2,6 +2,8 @@
 /* Operand codes (lib/ARITHMETIC.md section 2), how they go through 16-bit multipliers, and the packed forms of weights. */
 #include "nn/operands.h"
 
+#include <string.h>
+
 #include "fx/fixed.h"
 #include "nn/parallel.h"
 
@@ -69,24 +71,95 @@ static unsigned piece_bits(const struct pe_split *split, unsigned bits, unsigned
 	return piece ? bits - split->shift + 1 : split->shift;
 }
 
-size_t nn_chunk(size_t depth, const struct pe_split *a, unsigned a_bits, const uint32_t a_norm[2], const struct pe_split *b,
-		unsigned b_bits, const uint32_t b_norm[2])
+/* Not less than sqrt(x), for x < 2^62; some 2^-20 of it more. */
+static uint64_t root_above(uint64_t x)
+{
+	unsigned half_zeros;
+	uint64_t top, root;
+
+	if (!x)
+		return 0;
+	half_zeros = (64 - fx_bits(x)) / 2;
+	top = (x << 2 * half_zeros) >> 32;
+	/* sqrt(top / 2^32) in fraction 32. */
+	root = top * fx_reciprocal_square_root((uint32_t)top) >> 30;
+	return ((root + (root >> 20) + 2) >> half_zeros) + 1;
+}
+
+/* The most blocks whose sum of products of two pieces certainly fits 32 bits, wherever such a group of blocks begins; up to `blocks`. */
+static size_t exact_blocks(size_t blocks, const uint32_t *a_norms, const uint32_t *b_norms)
+{
+	uint64_t bound[PE_NORM_BLOCKS];
+	size_t most = blocks;
+
+	for (size_t i = 0; i < blocks; i++)
+		bound[i] = root_above((uint64_t)a_norms[i] * b_norms[i]);
+	for (size_t first = 0; first < blocks; first += most) {
+		uint64_t sum = 0;
+
+		for (size_t i = first; i < blocks && i < first + most; i++) {
+			sum += bound[i];
+			if (sum < (UINT64_C(1) << 31) / (PE_NORM_UNIT * PE_NORM_UNIT))
+				continue;
+			/* Groups are all of one size: begin again with a smaller one. */
+			most = i - first;
+			if (!most)
+				return 0;
+			first = 0;
+			sum = 0;
+			i = (size_t)-1;
+		}
+	}
+	return most;
+}
+
+/* The same for elements of the depth, whole vectors at once being another way to prove the whole. */
+static size_t exact_elements(size_t depth, const uint32_t *a_norms, const uint32_t *b_norms)
+{
+	const size_t block = pe_norm_block(depth), blocks = (depth + block - 1) / block;
+	uint64_t a = 0, b = 0;
+
+	for (size_t i = 0; i < blocks; i++) {
+		a += a_norms[i];
+		b += b_norms[i];
+	}
+	/* norm * norm * unit^4 < 2^62 */
+	if (a >> 32 == 0 && b >> 32 == 0 && a * b < UINT64_C(1) << 38)
+		return depth;
+	return exact_blocks(blocks, a_norms, b_norms) * block;
+}
+
+size_t nn_chunk(size_t depth, const struct pe_split *a, unsigned a_bits, const struct pe_norms *a_norms, const struct pe_split *b,
+		unsigned b_bits, const struct pe_norms *b_norms)
 {
 	size_t chunk = depth;
 
 	for (unsigned i = 0; i < a->pieces; i++) {
 		for (unsigned j = 0; j < b->pieces; j++) {
 			const unsigned bits = piece_bits(a, a_bits, i) - 1 + piece_bits(b, b_bits, j) - 1;
-			size_t most;
+			const size_t by_size = (size_t)((UINT32_C(1) << 31) - 1) >> bits & ~(size_t)1;
+			const size_t by_norm = depth <= PE_NORM_LENGTH ? exact_elements(depth, a_norms->of[i], b_norms->of[j]) : 0;
+			const size_t most = by_size > by_norm ? by_size : by_norm;
 
-			/* norm * norm * unit^4 < 2^62 */
-			if (depth <= PE_NORM_LENGTH && (uint64_t)a_norm[i] * b_norm[j] < UINT64_C(1) << 38)
-				continue;
-			most = (size_t)((UINT32_C(1) << 31) - 1) >> bits & ~(size_t)1;
 			chunk = most < chunk ? most : chunk;
 		}
 	}
 	return chunk;
+}
+
+void nn_raise_norms(struct pe_norms *norms, const struct pe_norms *found)
+{
+	for (int s = 0; s < 2; s++)
+		for (int i = 0; i < PE_NORM_BLOCKS; i++)
+			nn_raise(&norms->of[s][i], found->of[s][i]);
+}
+
+void nn_add_norms(struct pe_norms *norms, const struct pe_norms *found)
+{
+	for (int s = 0; s < 2; s++)
+		for (int i = 0; i < PE_NORM_BLOCKS; i++)
+			if (found->of[s][i])
+				__atomic_fetch_add(&norms->of[s][i], found->of[s][i], __ATOMIC_RELAXED);
 }
 
 void nn_raise(uint32_t *value, uint32_t found)
@@ -137,8 +210,8 @@ static void begin_layer(const struct nn_context *context, struct nn_layer *layer
 	layer->code_fraction = quantize ? nn_operand_fraction(quantizer, STEP_WEIGHT, layer->magnitude) : FX_WEIGHT;
 	layer->forward.split = form && nn_is_narrow(context, layer, STEP_ACTIVATION) ? split : none;
 	layer->backward.split = form && layer->backward.pieces && nn_is_narrow(context, layer, STEP_GRADIENT) ? split : none;
-	layer->forward.norm[0] = layer->forward.norm[1] = 0;
-	layer->backward.norm[0] = layer->backward.norm[1] = 0;
+	memset(&layer->forward.norms, 0, sizeof(layer->forward.norms));
+	memset(&layer->backward.norms, 0, sizeof(layer->backward.norms));
 }
 
 static void form_layer(struct nn_worker *worker, struct nn_layer *layer)
@@ -147,7 +220,7 @@ static void form_layer(struct nn_worker *worker, struct nn_layer *layer)
 	const struct pe_form_ops *form = context->engine->form;
 	const size_t inputs = layer->inputs;
 	struct pe_operand operand = { .mask = NULL };
-	uint32_t norm[2] = { 0, 0 };
+	struct pe_norms norms = { 0 };
 	size_t from, to;
 
 	own_rows(worker, layer, &from, &to);
@@ -162,19 +235,16 @@ static void form_layer(struct nn_worker *worker, struct nn_layer *layer)
 	if (!form)
 		return;
 	if (layer->forward.split.pieces) {
-		form->turned_panels(&layer->forward.split, from, to, inputs, layer->codes, inputs, layer->forward.pieces, norm);
-		nn_raise(&layer->forward.norm[0], norm[0]);
-		nn_raise(&layer->forward.norm[1], norm[1]);
+		form->turned_panels(&layer->forward.split, from, to, inputs, layer->codes, inputs, layer->forward.pieces, &norms);
+		nn_raise_norms(&layer->forward.norms, &norms);
 	} else {
 		form->wide_panels(from, to, inputs, layer->codes, inputs, layer->wide);
 	}
 	if (layer->backward.split.pieces) {
-		/* A column's norm is the sum of those of the workers' rows; their largest, added, are not less. */
-		norm[0] = norm[1] = 0;
+		memset(&norms, 0, sizeof(norms));
 		form->panels(&layer->backward.split, layer->dx_columns, layer->outputs, from / 2, (to + 1) / 2, layer->codes + layer->dx_first,
-			     inputs, layer->backward.pieces, norm);
-		__atomic_fetch_add(&layer->backward.norm[0], norm[0], __ATOMIC_RELAXED);
-		__atomic_fetch_add(&layer->backward.norm[1], norm[1], __ATOMIC_RELAXED);
+			     inputs, layer->backward.pieces, &norms);
+		nn_add_norms(&layer->backward.norms, &norms);
 	}
 }
 

@@ -24,11 +24,18 @@ void nn_set_operand(const struct nn_context *context, const struct step_quantize
 		    struct pe_operand *operand);
 
 /*
- * How many products of 16-bit pieces have a sum that certainly fits 32 bits; norms are of the vectors' pieces, bits those of the codes.
- * At least the depth: all of them. 0: not even two, the product has to be wide.
+ * How many products of 16-bit pieces, from each multiple of that number on, have a sum that certainly fits 32 bits; norms are of the vectors'
+ * pieces, bits those of the codes. At least the depth: all of them. 0: not even two, the product has to be wide.
  */
-size_t nn_chunk(size_t depth, const struct pe_split *a, unsigned a_bits, const uint32_t a_norm[2], const struct pe_split *b,
-		unsigned b_bits, const uint32_t b_norm[2]);
+size_t nn_chunk(size_t depth, const struct pe_split *a, unsigned a_bits, const struct pe_norms *a_norms, const struct pe_split *b,
+		unsigned b_bits, const struct pe_norms *b_norms);
+
+/*
+ * Gathers what several workers found: the largest where they had different vectors, the sum where they had parts of the same ones (the
+ * largest norms of the parts, added, are not less than the largest of the whole).
+ */
+void nn_raise_norms(struct pe_norms *norms, const struct pe_norms *found);
+void nn_add_norms(struct pe_norms *norms, const struct pe_norms *found);
 
 /* Raises *value to at least `found`; workers may do so at the same time. */
 void nn_raise(uint32_t *value, uint32_t found);

@@ -41,11 +41,24 @@ struct pe_product {
  * A tensor whose codes are split into 16-bit pieces: code = piece 0 + piece 1 * 2^shift, both signed, or piece 0 alone. Pieces go through
  * 16-bit multipliers, whose sums of 32 bits have to be exact. What proves it (Cauchy and Schwarz): a vector's norm is the sum of the
  * squares of its elements, each in units of PE_NORM_UNIT rounded away from zero, and a sum of products is at most
- * PE_NORM_UNIT^2 * sqrt(norm * norm).
+ * PE_NORM_UNIT^2 * sqrt(norm * norm). Norms are kept for blocks of the depth, so that where a whole sum is not proved, sums of some
+ * blocks are.
  */
 #define PE_NORM_UNIT 64
+#define PE_NORM_BLOCKS 16
 /* Longer vectors have norms that might not fit 32 bits. */
 #define PE_NORM_LENGTH 8192
+
+/* By piece and block: the largest norm of all vectors there. */
+struct pe_norms {
+	uint32_t of[2][PE_NORM_BLOCKS];
+};
+
+/* Elements of a block: a multiple of 16; the last block may be shorter. */
+static inline size_t pe_norm_block(size_t depth)
+{
+	return ((depth + PE_NORM_BLOCKS - 1) / PE_NORM_BLOCKS + 15) & ~(size_t)15;
+}
 
 struct pe_split {
 	unsigned pieces;		/* 1 or 2 */
@@ -77,23 +90,23 @@ static inline size_t pe_panel_size(size_t depth)
 	return (depth + 1) / 2 * 32;
 }
 
-/* Forms of tensors: pieces and panels of int32 codes. `norm` is raised to the largest norm of the vectors that are multiplied. */
+/* Forms of tensors: pieces and panels of int32 codes. `norms` are raised to those of the vectors that are multiplied. */
 struct pe_form_ops {
 	/* A of rows [0, rows), codes[row * code_row + k], k below depth. */
 	void (*rows)(const struct pe_split *split, size_t rows, size_t depth, const int32_t *codes, size_t code_row, int16_t *to,
-		     size_t to_row, uint32_t norm[2]);
+		     size_t to_row, struct pe_norms *norms);
 	/* A of rows [0, rows), whose element (row, k) is codes[k * code_row + row]. */
 	void (*turned_rows)(const struct pe_split *split, size_t rows, size_t depth, const int32_t *codes, size_t code_row, int16_t *to,
-			    size_t to_row, uint32_t norm[2]);
+			    size_t to_row, struct pe_norms *norms);
 	/*
 	 * Pairs [pair_from, pair_to) of B, element (k, column) = codes[k * code_row + column], all columns. `depth` is that of B. Norms are of
 	 * these pairs alone.
 	 */
 	void (*panels)(const struct pe_split *split, size_t columns, size_t depth, size_t pair_from, size_t pair_to, const int32_t *codes,
-		       size_t code_row, int16_t *to, uint32_t norm[2]);
+		       size_t code_row, int16_t *to, struct pe_norms *norms);
 	/* Columns [column_from, column_to) of B, element (k, column) = codes[column * code_row + k]; column_from is a multiple of the panel's. */
 	void (*turned_panels)(const struct pe_split *split, size_t column_from, size_t column_to, size_t depth, const int32_t *codes,
-			      size_t code_row, int16_t *to, uint32_t norm[2]);
+			      size_t code_row, int16_t *to, struct pe_norms *norms);
 	/* The same in int32: element (k, column) of panel n is to[(n * depth + k) * PE_PANEL_COLUMNS + column]. */
 	void (*wide_panels)(size_t column_from, size_t column_to, size_t depth, const int32_t *codes, size_t code_row, int32_t *to);
 	/* As pe_engine.product; column_from is a multiple of PE_PANEL_COLUMNS. */

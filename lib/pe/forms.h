@@ -45,33 +45,52 @@ static inline void raise(uint32_t *norm, uint32_t found)
 	*norm = found > *norm ? found : *norm;
 }
 
+/* At the end of a block: the norms of 16 vectors' parts. They begin anew. */
+static inline void raise_norms(const struct pe_split *split, uint32_t sum[2][PANEL], size_t block, struct pe_norms *norms)
+{
+	for (unsigned s = 0; s < split->pieces; s++)
+		for (int n = 0; n < PANEL; n++)
+			raise(&norms->of[s][block], sum[s][n]);
+	memset(sum, 0, 2 * sizeof(sum[0]));
+}
+
 /* ---- Rows: the broadcast side ---- */
 
-static inline uint32_t one_row(size_t depth, const int32_t *restrict codes, int16_t *restrict to, unsigned pieces, unsigned piece,
-			       unsigned shift)
+/* One block of a row. */
+static inline uint32_t row_block(size_t length, const int32_t *restrict codes, int16_t *restrict to, unsigned pieces, unsigned piece,
+				 unsigned shift)
 {
 	uint32_t norm = 0;
 
-	for (size_t k = 0; k < depth; k++) {
+	for (size_t k = 0; k < length; k++) {
 		const int32_t v = pieces == 1 ? codes[k] : piece ? high_piece(codes[k], shift) : low_piece(codes[k], shift);
 
 		to[k] = (int16_t)v;
 		norm += norm_square(v);
 	}
-	if (depth % 2)
-		to[depth] = 0;
 	return norm;
 }
 
+static inline void one_row(size_t depth, const int32_t *codes, int16_t *to, unsigned pieces, unsigned piece, unsigned shift,
+			   uint32_t norms[PE_NORM_BLOCKS])
+{
+	const size_t block = pe_norm_block(depth);
+
+	for (size_t k = 0; k < depth; k += block, norms++)
+		raise(norms, row_block(depth - k < block ? depth - k : block, codes + k, to + k, pieces, piece, shift));
+	if (depth % 2)
+		to[depth] = 0;
+}
+
 static void forms_rows(const struct pe_split *split, size_t rows, size_t depth, const int32_t *codes, size_t code_row, int16_t *to,
-		       size_t to_row, uint32_t norm[2])
+		       size_t to_row, struct pe_norms *norms)
 {
 	for (size_t m = 0; m < rows; m++) {
 		if (split->pieces == 1) {
-			raise(&norm[0], one_row(depth, codes + m * code_row, to + m * to_row, 1, 0, 0));
+			one_row(depth, codes + m * code_row, to + m * to_row, 1, 0, 0, norms->of[0]);
 		} else {
-			raise(&norm[0], one_row(depth, codes + m * code_row, to + 2 * m * to_row, 2, 0, split->shift));
-			raise(&norm[1], one_row(depth, codes + m * code_row, to + (2 * m + 1) * to_row, 2, 1, split->shift));
+			one_row(depth, codes + m * code_row, to + 2 * m * to_row, 2, 0, split->shift, norms->of[0]);
+			one_row(depth, codes + m * code_row, to + (2 * m + 1) * to_row, 2, 1, split->shift, norms->of[1]);
 		}
 	}
 }
@@ -89,8 +108,10 @@ static inline void turn_block(size_t rows, size_t depth, const int32_t *codes, s
 #endif
 
 static void forms_turned_rows(const struct pe_split *split, size_t rows, size_t depth, const int32_t *codes, size_t code_row, int16_t *to,
-			      size_t to_row, uint32_t norm[2])
+			      size_t to_row, struct pe_norms *norms)
 {
+	const size_t norm_block = pe_norm_block(depth);
+
 	for (size_t m = 0; m < rows; m += 16) {
 		const size_t height = rows - m < 16 ? rows - m : 16;
 		uint32_t sum[2][16] = { { 0 } };
@@ -118,10 +139,9 @@ static void forms_turned_rows(const struct pe_split *split, size_t rows, size_t 
 					memcpy(row, piece, length == 16 ? sizeof(piece) : (length + 1) / 2 * 4);
 				}
 			}
+			if ((k + 16) % norm_block == 0 || k + 16 >= depth)
+				raise_norms(split, sum, k / norm_block, norms);
 		}
-		for (unsigned s = 0; s < split->pieces; s++)
-			for (size_t i = 0; i < height; i++)
-				raise(&norm[s], sum[s][i]);
 	}
 }
 
@@ -152,18 +172,11 @@ static inline void split_pair(const struct pe_split *split, const int32_t *even,
 	}
 }
 
-static inline void raise_norms(const struct pe_split *split, const uint32_t sum[2][PANEL], uint32_t norm[2])
-{
-	for (unsigned s = 0; s < split->pieces; s++)
-		for (int n = 0; n < PANEL; n++)
-			raise(&norm[s], sum[s][n]);
-}
-
 static void forms_panels(const struct pe_split *split, size_t columns, size_t depth, size_t pair_from, size_t pair_to, const int32_t *codes,
-			 size_t code_row, int16_t *to, uint32_t norm[2])
+			 size_t code_row, int16_t *to, struct pe_norms *norms)
 {
 	static const int32_t zeros[PANEL];
-	const size_t size = pe_panel_size(depth);
+	const size_t size = pe_panel_size(depth), block_pairs = pe_norm_block(depth) / 2;
 
 	for (size_t n = 0; n < columns; n += PANEL) {
 		const size_t width = columns - n < PANEL ? columns - n : PANEL;
@@ -182,15 +195,16 @@ static void forms_panels(const struct pe_split *split, size_t columns, size_t de
 				odd = edge[1];
 			}
 			split_pair(split, even, odd, panel + 32 * pair, size, sum);
+			if ((pair + 1) % block_pairs == 0 || pair + 1 == pair_to)
+				raise_norms(split, sum, pair / block_pairs, norms);
 		}
-		raise_norms(split, sum, norm);
 	}
 }
 
 static void forms_turned_panels(const struct pe_split *split, size_t column_from, size_t column_to, size_t depth, const int32_t *codes,
-				size_t code_row, int16_t *to, uint32_t norm[2])
+				size_t code_row, int16_t *to, struct pe_norms *norms)
 {
-	const size_t size = pe_panel_size(depth);
+	const size_t size = pe_panel_size(depth), norm_block = pe_norm_block(depth);
 
 	for (size_t n = column_from; n < column_to; n += PANEL) {
 		const size_t width = column_to - n < PANEL ? column_to - n : PANEL;
@@ -204,8 +218,9 @@ static void forms_turned_panels(const struct pe_split *split, size_t column_from
 			turn_block(length, width, codes + n * code_row + k, code_row, block);
 			for (size_t j = 0; j < length; j += 2)
 				split_pair(split, block[j], block[j + 1], panel + 16 * (k + j), size, sum);
+			if ((k + 16) % norm_block == 0 || k + 16 >= depth)
+				raise_norms(split, sum, k / norm_block, norms);
 		}
-		raise_norms(split, sum, norm);
 	}
 }
 

@@ -81,7 +81,7 @@ static int same_product(const struct pe_form_ops *form)
 		.bias = plain.bias, .up = plain.up, .bias_up = plain.bias_up, .down = plain.down,
 		.c = result, .c_row = columns,
 	};
-	uint32_t a_norm[2] = { 0, 0 }, b_norm[2] = { 0, 0 }, more[2] = { 0, 0 };
+	struct pe_norms a_norms = { 0 }, b_norms = { 0 }, more = { 0 };
 	int16_t *a_pieces = allocate(2 * rows * p.a_row * sizeof(int16_t));
 	int16_t *b_pieces = allocate((columns + 15) / 16 * 2 * pe_panel_size(depth) * sizeof(int16_t));
 	uint64_t count, wanted;
@@ -89,19 +89,18 @@ static int same_product(const struct pe_form_ops *form)
 
 	fill(a, a_bits, CODES);
 	fill(b, b_bits, CODES);
-	(a_turned ? form->turned_rows : form->rows)(&p.a_split, rows, depth, a, a_row, a_pieces, p.a_row, a_norm);
+	(a_turned ? form->turned_rows : form->rows)(&p.a_split, rows, depth, a, a_row, a_pieces, p.a_row, &a_norms);
 	if (b_turned) {
-		form->turned_panels(&p.b_split, column_from, columns, depth, b, b_row, b_pieces, b_norm);
-		form->turned_panels(&p.b_split, 0, column_from, depth, b, b_row, b_pieces, b_norm);
+		form->turned_panels(&p.b_split, column_from, columns, depth, b, b_row, b_pieces, &b_norms);
+		form->turned_panels(&p.b_split, 0, column_from, depth, b, b_row, b_pieces, &b_norms);
 	} else {
-		form->panels(&p.b_split, columns, depth, 0, pair, b, b_row, b_pieces, b_norm);
-		form->panels(&p.b_split, columns, depth, pair, pairs, b, b_row, b_pieces, more);
-		b_norm[0] += more[0];
-		b_norm[1] += more[1];
+		form->panels(&p.b_split, columns, depth, 0, pair, b, b_row, b_pieces, &b_norms);
+		form->panels(&p.b_split, columns, depth, pair, pairs, b, b_row, b_pieces, &more);
+		nn_add_norms(&b_norms, &more);
 	}
 	p.a = a_pieces;
 	p.b = b_pieces;
-	p.chunk = nn_chunk(depth, &p.a_split, a_bits, a_norm, &p.b_split, b_bits, b_norm);
+	p.chunk = nn_chunk(depth, &p.a_split, a_bits, &a_norms, &p.b_split, b_bits, &b_norms);
 	whole += p.chunk >= depth;
 	chunked += p.chunk && p.chunk < depth;
 	refused += !p.chunk;
