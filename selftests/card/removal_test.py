@@ -261,7 +261,7 @@ def spread(counts, generator):
     points, left = [], POINTS
     for kind, number in reversed(list(zip(KINDS, counts))):
         some = min(number, left if kind == KINDS[0] else POINTS // 4)
-        points += [(kind, int((i + (generator.random() if some < number else 0)) * number / some)) for i in range(some)]
+        points += [(kind, generator.randrange(i * number // some, (i + 1) * number // some)) for i in range(some)]
         left -= some
     return points
 
