@@ -1,0 +1,76 @@
+# SPDX-License-Identifier: MIT
+"""Reads a compiled kernel module: which function calls which, and where its coverage points are."""
+
+import re
+import subprocess
+
+HEAD = re.compile(r"^([0-9a-f]+) <(\S+)>:$")
+BRANCH = re.compile(r"^\s+[0-9a-f]+:\s+(?:call|j\w+)q?\s+[0-9a-f]+ <([^+>]+)(\+0x[0-9a-f]+)?>")
+REFERENCE = re.compile(r"^\s+([0-9a-f]+): R_X86_64_(\w+)\s+([^\s+-]+)(?:([+-]0x[0-9a-f]+))?$")
+SECTION = re.compile(r"^Disassembly of section (\S+):$")
+POINT = "__sanitizer_cov_trace_pc"  # what the compiler calls in each basic block of a module built with KCOV_INSTRUMENT=y
+
+
+class Module:
+    """`calls` has of each function the names that its code refers to: calls, jumps, and addresses that it takes; `points` a pair
+    of section and offset for each place that KCOV can report, with the name of the function."""
+
+    def __init__(self, path):
+        self.path, self.calls, self.points, self.places = path, {}, {}, {}
+        listing = subprocess.run(["objdump", "-dr", "--no-show-raw-insn", str(path)], check=True, capture_output=True, text=True).stdout
+        function = branch = section = None
+        for line in listing.splitlines():
+            if reference := REFERENCE.match(line):
+                at, kind, name, addend = reference.groups()
+                # Of a section: a function without a name of its own in the symbol table. What is relative begins 4 bytes later.
+                place = (name, int(addend or "0", 16) + 4 * (kind in ("PC32", "PLT32")))
+                self.calls[function].add(place if name.startswith(".") else name)
+                if name == POINT:
+                    self.points[section, int(at, 16) + 4] = function
+                branch = None  # its target was a place holder
+                continue
+            if branch:
+                self.calls[function].add(branch)
+                branch = None
+            if head := HEAD.match(line):
+                function = head[2]
+                self.calls.setdefault(function, set())
+                self.places.setdefault(section, []).append((int(head[1], 16), function))
+            elif found := SECTION.match(line):
+                section = found[1]
+            elif (found := BRANCH.match(line)) and not found[2] and found[1] != function:
+                branch = found[1]
+        for function, names in self.calls.items():
+            self.calls[function] = {self.resolve(*name) if isinstance(name, tuple) else name for name in names}
+
+    def resolve(self, section, offset):
+        """The function at a place in a section, or the name of a section that holds no code."""
+        return next((name for address, name in reversed(self.places.get(section, [])) if address <= offset), section)
+
+    def reached(self, *starts):
+        """What can be reached from these functions: those of the module, and what is called outside of it, with a caller."""
+        todo, inside, outside = list(starts), set(), {}
+        while todo:
+            function = todo.pop()
+            if function in inside:
+                continue
+            inside.add(function)
+            for name in self.calls[function]:
+                if name in self.calls:
+                    todo.append(name)
+                else:
+                    outside.setdefault(name, function)
+        return inside, outside
+
+    def lines(self, points):
+        """Source lines of points: pairs of a file's name and a number; where functions are inlined, the innermost."""
+        found = {}
+        for section in {section for section, _ in points}:
+            # A return address belongs to the next line; the call is before it.
+            addresses = [point for point in points if point[0] == section]
+            said = subprocess.run(["addr2line", "-j", section, "-e", str(self.path)], check=True, text=True, capture_output=True,
+                                  input="".join(f"{offset - 1:#x}\n" for _, offset in addresses)).stdout.splitlines()
+            for point, place in zip(addresses, said):
+                file, _, line = place.split()[0].rpartition(":")
+                found[point] = (file.rpartition("/")[2], int(line) if line.isdigit() else 0)
+        return found
