@@ -100,6 +100,18 @@ int fixar_engine_available(const char *engine);
 
 enum fixar_noise { FIXAR_NOISE_GAUSSIAN, FIXAR_NOISE_OU };
 
+/*
+ * When `qat16` and `qat16x16` narrow their operands. The other two than the paper's give activations and weights of all
+ * layers one width, start narrow and become wider; gradients stay whole. They are for `qat16` alone.
+ */
+enum fixar_schedule {
+	FIXAR_SCHEDULE_DELAY,	 /* the paper's: one switch after `delay` environment steps */
+	FIXAR_SCHEDULE_MUPPET,	 /* wider when gradients have become less diverse, in the manner of MuPPET */
+	FIXAR_SCHEDULE_FRACTRAIN /* wider when the critic's loss has become flat, in the manner of FracTrain */
+};
+
+#define FIXAR_MAX_STAGES 8
+
 #define FIXAR_MAX_HIDDEN 31
 
 /*
@@ -143,6 +155,11 @@ struct fixar_agent_options {
 	int normalize_observations;	    /* default 0 */
 	fixar_log_fn log;
 	void *log_user;
+	enum fixar_schedule schedule;		  /* default FIXAR_SCHEDULE_DELAY */
+	uint32_t schedule_stages;		  /* widths below; default 0: those of the schedule */
+	uint32_t schedule_width[FIXAR_MAX_STAGES]; /* ascending, 2 to 16 or 32 (full precision) */
+	uint64_t schedule_observe;  /* training steps in full precision before the first; default 0: total_steps / 50 */
+	uint64_t schedule_interval; /* training steps, in the place of an epoch; default 0: total_steps / 100 */
 };
 #define FIXAR_REWARD_SCALE_OF_ENV INT32_MAX
 #define FIXAR_AGENT_OPTIONS_INIT                                                                                       \
@@ -184,6 +201,13 @@ struct fixar_agent_status {
 	double mean_q;	       /* likewise */
 	double largest_weight; /* over both networks; scanned when asked */
 	uint64_t saturation[FIXAR_SATURATIONS];
+	/*
+	 * Cycles that acting (without the warm-up) and training took, or would have taken, on the modelled card
+	 * (lib/pe/ARRAY.md); 0: not known (float32, a network that the card cannot hold, checkpoints that were
+	 * saved before they were counted).
+	 */
+	uint64_t array_cycles;
+	uint32_t switches; /* of precision; a schedule has several */
 };
 int fixar_agent_status(struct fixar_agent *agent, struct fixar_agent_status *status);
 
@@ -197,7 +221,7 @@ struct fixar_progress {
 	uint64_t environment_steps;
 	uint64_t training_steps;
 	int episode_end;
-	int switched;		    /* the switch of precision happened in this step */
+	int switched;		    /* a switch of precision happened in this step */
 	double episode_return;	    /* valid with episode_end */
 	uint64_t episode_steps;	    /* valid with episode_end */
 	double critic_loss, mean_q; /* of this step's last training step; NAN if there was none */

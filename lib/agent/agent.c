@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "device/options.h"
+#include "qat/schedule.h"
 
 void fixar_agent_destroy(struct fixar_agent *agent)
 {
@@ -74,8 +75,7 @@ static int make_loop(struct fixar_agent *agent)
 	for (int network = 0; network < STEP_NETWORKS; network++)
 		shape.layers[network] = step_layers(&agent->config, (enum step_network)network, inputs, outputs);
 	if (options->precision >= FIXAR_QAT16) {
-		error = qat_delay_create(&shape, options->precision, options->delay, options->headroom_bits, options->bits,
-					 options->bits_count, &agent->log, &policy);
+		error = qat_schedule_create(&shape, options, &agent->log, &policy);
 		if (error)
 			return error;
 	}
@@ -111,6 +111,8 @@ int fixar_agent_create(struct fixar_device *device, const struct fixar_env *env,
 		error = agent->device->ops->agent_create(agent->device, &agent->config, &agent->state);
 	if (!error)
 		error = make_loop(agent);
+	if (!error)
+		error = agent_cycles_start(agent);
 	if (error)
 		goto failed;
 	*created = agent;
@@ -142,7 +144,11 @@ int fixar_agent_train(struct fixar_agent *agent, uint64_t steps, fixar_progress_
 		return -EPERM;
 	}
 	while (!result && agent->ddpg->record.environment_steps < steps) {
+		const uint64_t trained = agent->ddpg->record.training_steps;
+
 		result = ddpg_step(agent->ddpg, &now);
+		if (!result)
+			agent_cycles_count(agent, agent->ddpg->record.training_steps - trained, now.switched);
 		if (!result && progress)
 			result = progress(user, &now);
 	}
@@ -248,6 +254,8 @@ int fixar_agent_status(struct fixar_agent *agent, struct fixar_agent_status *sta
 		.last_episode_steps = record->last_episode_steps,
 		.critic_loss = record_critic_loss(record),
 		.mean_q = record_mean_q(record),
+		.array_cycles = record->array_cycles == RECORD_CYCLES_UNKNOWN ? 0 : record->array_cycles,
+		.switches = record->switches,
 	};
 	int error = scan_state(agent, &known);
 

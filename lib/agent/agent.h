@@ -23,6 +23,7 @@ struct fixar_agent {
 	struct step_config config;
 	struct device_agent *state; /* of the device */
 	struct ddpg *ddpg;
+	uint64_t act_cycles, train_cycles; /* of one observation and of one batch, with the operands of now; 0: not known */
 };
 
 /* lib/agent/options.c */
@@ -45,5 +46,12 @@ int agent_options_resolve(struct fixar_agent_options *options, const struct fixa
 /* Reads the state of the device's agent into a new block, for the caller to free: 0 or a negative errno value. */
 int agent_read_state(struct fixar_agent *agent, const struct step_tensor **tensors, size_t *count,
 		     unsigned char **state);
+
+/* lib/agent/cycles.c: what the run would cost on the modelled card. */
+
+/* With the operands that the device has: for a new agent, and when a checkpoint was read. 0 or a negative errno value. */
+int agent_cycles_start(struct fixar_agent *agent);
+/* One environment step with so many training steps; `switched`: the operands are others from here on. */
+void agent_cycles_count(struct fixar_agent *agent, uint64_t training_steps, int switched);
 
 #endif /* FIXAR_LIB_AGENT_AGENT_H */

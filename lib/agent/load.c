@@ -144,8 +144,13 @@ static int read_device(struct source *source, struct fixar_agent *agent)
 static int read_run(struct source *source, struct ddpg *ddpg)
 {
 	struct ddpg_record *record = &ddpg->record;
-	int error = stored_read_record(source->checkpoint, record, source->message, sizeof(source->message));
+	int error;
 
+	/* Earlier checkpoints do not say; of a run that has not begun it is known. */
+	record->array_cycles = RECORD_CYCLES_UNKNOWN;
+	error = stored_read_record(source->checkpoint, record, source->message, sizeof(source->message));
+	if (!error && !record->environment_steps)
+		record->array_cycles = 0;
 	if (!error)
 		error = read_tensor(source, "run.returns", CHECKPOINT_F64, RECORD_RETURNS, 0, record->returns);
 	if (!error)
@@ -270,6 +275,8 @@ int fixar_agent_load(struct fixar_device *device, const struct fixar_env *env, c
 		error = read_device(&source, agent);
 	if (!error)
 		error = read_run(&source, agent->ddpg);
+	if (!error)
+		error = agent_cycles_start(agent);
 	if (!error && resume)
 		error = resume_replay(&source, agent);
 	if (!error && resume)

@@ -9,6 +9,7 @@
 #include "agent/agent.h"
 #include "ddpg/edge.h"
 #include "device/options.h"
+#include "qat/schedule.h"
 
 #define MAX_UPDATES 1000000
 #define MAX_HEADROOM 8
@@ -104,6 +105,7 @@ static void fill_defaults(struct fixar_agent_options *options, const struct fixa
 		options->reward_scale_log2 = spec->reward_scale_log2;
 	if (!options->bits_count)
 		options->bits = NULL;
+	qat_schedule_defaults(options);
 }
 
 static int check_choices(const struct fixar_agent_options *options, const struct log_sink *log)
@@ -132,6 +134,33 @@ static int check_choices(const struct fixar_agent_options *options, const struct
 	if (options->bits_count && options->precision < FIXAR_QAT16) {
 		log_line(log, FIXAR_LOG_ERROR, "bits: widths of layers take effect in precision qat16 or qat16x16 only, not in %s",
 			 fixar_precision_name(options->precision));
+		return -EINVAL;
+	}
+	return 0;
+}
+
+static int check_schedule(const struct fixar_agent_options *options, const struct log_sink *log)
+{
+	if ((unsigned int)options->schedule >= SCHEDULES) {
+		log_line(log, FIXAR_LOG_ERROR, "schedule: %d, expected 0 (delay), 1 (muppet) or 2 (fractrain)",
+			 (int)options->schedule);
+		return -EINVAL;
+	}
+	if (options->schedule == FIXAR_SCHEDULE_DELAY) {
+		if (!options->schedule_stages && !options->schedule_observe && !options->schedule_interval)
+			return 0;
+		log_line(log, FIXAR_LOG_ERROR,
+			 "schedule: stages, observing and intervals belong to muppet and fractrain; the schedule is delay");
+		return -EINVAL;
+	}
+	if (options->precision != FIXAR_QAT16) {
+		log_line(log, FIXAR_LOG_ERROR, "schedule: %s is for precision qat16, not for %s",
+			 qat_schedule_name[options->schedule], fixar_precision_name(options->precision));
+		return -EINVAL;
+	}
+	if (options->bits_count) {
+		log_line(log, FIXAR_LOG_ERROR, "bits: schedule %s has widths of its own for all layers",
+			 qat_schedule_name[options->schedule]);
 		return -EINVAL;
 	}
 	return 0;
@@ -208,10 +237,11 @@ int agent_options_resolve(struct fixar_agent_options *options, const struct fixa
 	int error;
 
 	fill_defaults(options, spec);
-	if (check_choices(options, &log) || check_numbers(options, &log))
+	if (check_choices(options, &log) || check_schedule(options, &log) || check_numbers(options, &log))
 		return -EINVAL;
 	error = make_config(options, spec, &log, config);
-	if (!error && options->precision >= FIXAR_QAT16 && options->delay <= options->warm_up_steps)
+	if (!error && options->precision >= FIXAR_QAT16 && options->schedule == FIXAR_SCHEDULE_DELAY &&
+	    options->delay <= options->warm_up_steps)
 		log_line(&log, FIXAR_LOG_WARNING,
 			 "delay: %" PRIu64 " lies within the warm-up of %" PRIu64
 			 " steps; the switch waits for the first training step, whose ranges alone it then goes by",

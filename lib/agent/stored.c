@@ -11,6 +11,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "qat/schedule.h"
+
 enum kind {
 	KIND_U32,
 	KIND_U64,
@@ -18,19 +20,24 @@ enum kind {
 	KIND_REAL,
 	KIND_PRECISION,
 	KIND_NOISE,
-	KIND_HIDDEN /* hidden_count and hidden[] */
+	KIND_SCHEDULE,
+	KIND_HIDDEN, /* hidden_count and hidden[] */
+	KIND_STAGES  /* schedule_stages and schedule_width[] */
 };
 
 struct field {
 	const char *key;
 	enum kind kind;
 	size_t offset;
+	int is_newer; /* than the first checkpoints, which lack it: it then keeps what the object holds */
 };
 
 /* A field is a line. */
 /* clang-format off */
-#define OPTION(member, kind) { "options." #member, kind, offsetof(struct fixar_agent_options, member) }
-#define RECORD(member, kind) { "run." #member, kind, offsetof(struct ddpg_record, member) }
+#define OPTION(member, kind) { "options." #member, kind, offsetof(struct fixar_agent_options, member), 0 }
+#define NEWER_OPTION(member, kind) { "options." #member, kind, offsetof(struct fixar_agent_options, member), 1 }
+#define NEWER_RECORD(member, kind) { "run." #member, kind, offsetof(struct ddpg_record, member), 1 }
+#define RECORD(member, kind) { "run." #member, kind, offsetof(struct ddpg_record, member), 0 }
 
 static const struct field option_fields[] = {
 	OPTION(precision, KIND_PRECISION),
@@ -56,6 +63,10 @@ static const struct field option_fields[] = {
 	OPTION(actor_gradient_scale_log2, KIND_I32),
 	OPTION(critic_gradient_scale_log2, KIND_I32),
 	OPTION(normalize_observations, KIND_I32),
+	NEWER_OPTION(schedule, KIND_SCHEDULE),
+	NEWER_OPTION(schedule_width, KIND_STAGES),
+	NEWER_OPTION(schedule_observe, KIND_U64),
+	NEWER_OPTION(schedule_interval, KIND_U64),
 };
 
 static const struct field record_fields[] = {
@@ -70,6 +81,7 @@ static const struct field record_fields[] = {
 	RECORD(episode_steps, KIND_U64),
 	RECORD(last_episode_steps, KIND_U64),
 	RECORD(input_saturations, KIND_U64),
+	NEWER_RECORD(array_cycles, KIND_U64),
 };
 /* clang-format on */
 
@@ -122,13 +134,14 @@ static void print_real(char *text, size_t size, double value)
 	}
 }
 
-static void add_hidden(struct stored_strings *list, const char *key, const struct fixar_agent_options *options)
+/* "400,300"; without any "none". */
+static void add_numbers(struct stored_strings *list, const char *key, const uint32_t *numbers, uint32_t count)
 {
-	char text[STORED_VALUE_MAX];
+	char text[STORED_VALUE_MAX] = "none";
 	size_t used = 0;
 
-	for (uint32_t i = 0; i < options->hidden_count; i++)
-		used += (size_t)snprintf(text + used, sizeof(text) - used, "%s%u", i ? "," : "", options->hidden[i]);
+	for (uint32_t i = 0; i < count; i++)
+		used += (size_t)snprintf(text + used, sizeof(text) - used, "%s%u", i ? "," : "", numbers[i]);
 	stored_add(list, key, "%s", text);
 }
 
@@ -157,8 +170,14 @@ static void add_field(struct stored_strings *list, const struct field *field, co
 	case KIND_NOISE:
 		stored_add(list, field->key, "%s", noise_name[*(const enum fixar_noise *)at]);
 		break;
+	case KIND_SCHEDULE:
+		stored_add(list, field->key, "%s", qat_schedule_name[*(const enum fixar_schedule *)at]);
+		break;
 	case KIND_HIDDEN:
-		add_hidden(list, field->key, object);
+		add_numbers(list, field->key, at, ((const struct fixar_agent_options *)object)->hidden_count);
+		break;
+	case KIND_STAGES:
+		add_numbers(list, field->key, at, ((const struct fixar_agent_options *)object)->schedule_stages);
 		break;
 	}
 }
@@ -208,15 +227,15 @@ static int parse_signed(const char *text, int32_t *value)
 	return 0;
 }
 
-static int parse_hidden(const char *text, struct fixar_agent_options *options)
+static int parse_numbers(const char *text, uint32_t *numbers, uint32_t most, uint32_t *count)
 {
-	options->hidden_count = 0;
+	*count = 0;
 	for (;;) {
-		uint64_t width;
+		uint64_t number;
 
-		if (options->hidden_count == FIXAR_MAX_HIDDEN || parse_digits(&text, UINT32_MAX, &width))
+		if (*count == most || parse_digits(&text, UINT32_MAX, &number))
 			return -EBADMSG;
-		options->hidden[options->hidden_count++] = (uint32_t)width;
+		numbers[(*count)++] = (uint32_t)number;
 		if (!*text)
 			return 0;
 		if (*text++ != ',')
@@ -253,8 +272,21 @@ static int parse_field(const struct field *field, const char *text, void *object
 			}
 		}
 		return -EBADMSG;
+	case KIND_SCHEDULE:
+		for (size_t i = 0; i < SCHEDULES; i++) {
+			if (!strcmp(text, qat_schedule_name[i])) {
+				*(enum fixar_schedule *)at = (enum fixar_schedule)i;
+				return 0;
+			}
+		}
+		return -EBADMSG;
 	case KIND_HIDDEN:
-		return parse_hidden(text, object);
+		return parse_numbers(text, at, FIXAR_MAX_HIDDEN, &((struct fixar_agent_options *)object)->hidden_count);
+	case KIND_STAGES:
+		((struct fixar_agent_options *)object)->schedule_stages = 0;
+		return strcmp(text, "none") ? parse_numbers(text, at, FIXAR_MAX_STAGES,
+							    &((struct fixar_agent_options *)object)->schedule_stages) :
+					      0;
 	}
 	return -EBADMSG;
 }
@@ -264,8 +296,11 @@ static int read_fields(const struct checkpoint *checkpoint, const struct field *
 {
 	for (size_t i = 0; i < count; i++) {
 		const char *text;
-		int error = checkpoint_require(checkpoint, fields[i].key, &text, message, message_size);
+		int error;
 
+		if (fields[i].is_newer && !checkpoint_string(checkpoint, fields[i].key))
+			continue;
+		error = checkpoint_require(checkpoint, fields[i].key, &text, message, message_size);
 		if (error)
 			return error;
 		if (parse_field(&fields[i], text, object)) {

@@ -398,6 +398,11 @@ static int consult_policy(struct ddpg *ddpg, struct fixar_progress *progress)
 	return 0;
 }
 
+const struct step_quantizer *ddpg_quantizers(const struct ddpg *ddpg)
+{
+	return ddpg->scratch->quantizers;
+}
+
 static int learn(struct ddpg *ddpg, struct fixar_progress *progress)
 {
 	const struct fixar_agent_options *options = ddpg->options;

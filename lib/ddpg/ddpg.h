@@ -64,6 +64,9 @@ int ddpg_policy_action(struct ddpg *ddpg, const double *observation, double *act
 /* Brings the device's mode registers in line with the record: after a checkpoint was read into it. */
 int ddpg_set_mode(struct ddpg *ddpg);
 
+/* After a step that switched: the quantizers that the policy wrote. Valid until the next step. */
+const struct step_quantizer *ddpg_quantizers(const struct ddpg *ddpg);
+
 /*
  * How diverse the gradients of late training steps were (lib/ddpg/diversity.c): about 1 where they agree, more where they
  * cancel; NAN if the device's state does not say. `ddpg` is a struct ddpg.

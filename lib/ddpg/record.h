@@ -10,6 +10,8 @@
 #define RECORD_RETURNS 10 /* finished episodes that the mean return is over */
 #define RECORD_WINDOW 100 /* training steps that loss and Q are averaged over */
 
+#define RECORD_CYCLES_UNKNOWN UINT64_MAX
+
 struct ddpg_record {
 	uint64_t environment_steps;
 	uint64_t training_steps;
@@ -27,6 +29,7 @@ struct ddpg_record {
 	double returns[RECORD_RETURNS];				  /* episode e lies at e % RECORD_RETURNS */
 	double critic_loss[RECORD_WINDOW], mean_q[RECORD_WINDOW]; /* training step t at t % RECORD_WINDOW */
 
+	uint64_t array_cycles;	    /* lib/agent/cycles.c */
 	uint64_t input_saturations; /* at the edge; the device counts its own */
 };
 

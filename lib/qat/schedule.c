@@ -324,3 +324,64 @@ int qat_fractrain_create(const struct qat_shape *shape, const struct fractrain_o
 	*policy = &schedule->base;
 	return 0;
 }
+
+/* ---- From an agent's options ---- */
+
+/* Shares of a run: 100 intervals, of which two observe. */
+#define INTERVALS_OF_A_RUN 100
+#define OBSERVED_INTERVALS 2
+
+const char *const qat_schedule_name[SCHEDULES] = {
+	[FIXAR_SCHEDULE_DELAY] = "delay",
+	[FIXAR_SCHEDULE_MUPPET] = "muppet",
+	[FIXAR_SCHEDULE_FRACTRAIN] = "fractrain",
+};
+
+static uint64_t at_least_one(uint64_t value)
+{
+	return value ? value : 1;
+}
+
+void qat_schedule_defaults(struct fixar_agent_options *options)
+{
+	const struct muppet_options muppet = MUPPET_OPTIONS_INIT;
+	const struct fractrain_options fractrain = FRACTRAIN_OPTIONS_INIT;
+	const struct schedule_options *own =
+		options->schedule == FIXAR_SCHEDULE_MUPPET ? &muppet.schedule : &fractrain.schedule;
+
+	if (options->schedule == FIXAR_SCHEDULE_DELAY)
+		return;
+	if (!options->schedule_interval)
+		options->schedule_interval = at_least_one(options->total_steps / INTERVALS_OF_A_RUN);
+	if (!options->schedule_observe)
+		options->schedule_observe = at_least_one(OBSERVED_INTERVALS * options->total_steps / INTERVALS_OF_A_RUN);
+	if (!options->schedule_stages) {
+		options->schedule_stages = own->stage_count;
+		memcpy(options->schedule_width, own->width, sizeof(options->schedule_width));
+	}
+}
+
+int qat_schedule_create(const struct qat_shape *shape, const struct fixar_agent_options *options,
+			const struct log_sink *log, struct qat_policy **policy)
+{
+	struct muppet_options muppet = MUPPET_OPTIONS_INIT;
+	struct fractrain_options fractrain = FRACTRAIN_OPTIONS_INIT;
+	struct schedule_options schedule = {
+		.observe_steps = options->schedule_observe,
+		.interval = options->schedule_interval,
+		.headroom_bits = options->headroom_bits,
+		.stage_count = options->schedule_stages,
+	};
+
+	memcpy(schedule.width, options->schedule_width, sizeof(schedule.width));
+	muppet.schedule = fractrain.schedule = schedule;
+	switch (options->schedule) {
+	case FIXAR_SCHEDULE_MUPPET:
+		return qat_muppet_create(shape, &muppet, log, policy);
+	case FIXAR_SCHEDULE_FRACTRAIN:
+		return qat_fractrain_create(shape, &fractrain, log, policy);
+	default:
+		return qat_delay_create(shape, options->precision, options->delay, options->headroom_bits, options->bits,
+					options->bits_count, log, policy);
+	}
+}

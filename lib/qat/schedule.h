@@ -10,9 +10,15 @@
 #ifndef FIXAR_LIB_QAT_SCHEDULE_H
 #define FIXAR_LIB_QAT_SCHEDULE_H
 
+#include <fixar/fixar.h>
+
 #include "qat/policy.h"
 
-#define SCHEDULE_MAX_STAGES 8
+#define SCHEDULE_MAX_STAGES FIXAR_MAX_STAGES
+
+/* By enum fixar_schedule: "delay", "muppet", "fractrain". */
+#define SCHEDULES 3
+extern const char *const qat_schedule_name[SCHEDULES];
 
 struct schedule_options {
 	uint64_t observe_steps; /* training steps */
@@ -57,6 +63,12 @@ struct fractrain_options {
 			      .width = { 6, 8, 12, 16 } },                                                             \
 		.threshold = 0.15, .decay = 0.4                                                                        \
 	}
+
+/* What is 0 or empty in the agent's options of a schedule (but the paper's) becomes its default. */
+void qat_schedule_defaults(struct fixar_agent_options *options);
+/* The policy that an agent's options, with nothing left to default, ask for; returns as those below and qat_delay_create(). */
+int qat_schedule_create(const struct qat_shape *shape, const struct fixar_agent_options *options,
+			const struct log_sink *log, struct qat_policy **policy);
 
 /* 0, -ENOMEM, or -EINVAL: widths not ascending from 2 to 16 or 32, an interval of 0 (the log says what). */
 int qat_muppet_create(const struct qat_shape *shape, const struct muppet_options *options, const struct log_sink *log,

@@ -92,6 +92,8 @@ void cli_print_json(const json_t *value);
 
 /* NAN and infinities have no place in JSON; they become null. */
 json_t *cli_json_number(double value);
+/* A count of which 0 means that it is not known: then null. */
+json_t *cli_json_count(uint64_t value);
 
 /* ---- Interrupts ---- */
 

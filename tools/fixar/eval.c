@@ -72,14 +72,15 @@ static void print_json(const struct eval_arguments *arguments, const struct fixa
 
 	for (uint64_t i = 0; i < arguments->episodes; i++)
 		json_array_append_new(list, cli_json_number(returns[i]));
-	answer = json_pack("{s:s, s:s, s:I, s:I, s:o, s:o, s:o, s:o, s:I, s:I, s:I, s:b, s:o, s:o, s:o}", "environment",
+	answer = json_pack("{s:s, s:s, s:I, s:I, s:o, s:o, s:o, s:o, s:I, s:I, s:I, s:b, s:I, s:o, s:o, s:o, s:o}", "environment",
 			   info->environment, "precision", fixar_precision_name(info->precision), "episodes",
 			   (json_int_t)arguments->episodes, "seed", (json_int_t)arguments->seed, "mean_return",
 			   cli_json_number(result->mean_return), "std_return", cli_json_number(result->std_return),
 			   "minimum", cli_json_number(result->minimum), "maximum", cli_json_number(result->maximum),
 			   "steps", (json_int_t)result->steps, "environment_steps", (json_int_t)info->environment_steps,
 			   "training_steps", (json_int_t)status->training_steps, "quantized", info->quantized,
-			   "largest_weight", cli_json_number(status->largest_weight), "saturations",
+			   "switches", (json_int_t)status->switches, "array_cycles",
+			   cli_json_count(status->array_cycles), "largest_weight", cli_json_number(status->largest_weight), "saturations",
 			   saturations(status), "returns", list);
 	cli_print_json(answer);
 	json_decref(answer);

@@ -119,3 +119,8 @@ json_t *cli_json_number(double value)
 {
 	return isfinite(value) ? json_real(value) : json_null();
 }
+
+json_t *cli_json_count(uint64_t value)
+{
+	return value ? json_integer((json_int_t)value) : json_null();
+}

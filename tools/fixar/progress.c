@@ -8,6 +8,8 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
+#include "qat/schedule.h"
+
 #define REDRAW_INTERVAL 0.2
 #define PLAIN_INTERVAL 5.0
 #define JSON_INTERVAL 1.0
@@ -26,8 +28,10 @@ void progress_start(struct progress *progress, enum progress_style style, const 
 		    const struct fixar_agent_options *options, uint64_t total_steps, uint64_t step,
 		    uint64_t training_steps)
 {
+	struct fixar_agent_options resolved = *options;
 	double now = cli_now();
 
+	qat_schedule_defaults(&resolved);
 	*progress = (struct progress){
 		.style = style,
 		.label = label,
@@ -43,6 +47,10 @@ void progress_start(struct progress *progress, enum progress_style style, const 
 		.steps_per_second = NAN,
 		.training_per_second = NAN,
 	};
+	if (options->schedule != FIXAR_SCHEDULE_DELAY) {
+		progress->schedule = qat_schedule_name[options->schedule];
+		memcpy(progress->stage_width, resolved.schedule_width, sizeof(progress->stage_width));
+	}
 }
 
 bool progress_due(const struct progress *progress)
@@ -93,8 +101,15 @@ static double time_left(const struct progress *progress, const struct fixar_agen
 }
 
 /* The arithmetic at work now: qat16 computes with full operands until its switch. */
-static const char *mode_now(const struct progress *progress, const struct fixar_agent_status *status)
+static const char *mode_now(const struct progress *progress, const struct fixar_agent_status *status, char text[CLI_TEXT])
 {
+	if (progress->schedule) {
+		const uint32_t stage = status->switches, full = 32;
+
+		snprintf(text, CLI_TEXT, "%s: %u bits", progress->schedule,
+			 stage && stage <= FIXAR_MAX_STAGES ? progress->stage_width[stage - 1] : full);
+		return text;
+	}
 	if (progress->precision == FIXAR_FLOAT32)
 		return "float32";
 	if (progress->precision == FIXAR_FIXED32)
@@ -145,7 +160,7 @@ void progress_format(const struct progress *progress, const struct fixar_agent_s
 		add(line, size, columns, "  loss %.3g  Q %.3g", status->critic_loss, status->mean_q);
 	else
 		add(line, size, columns, "  warm-up");
-	add(line, size, columns, "  %s", mode_now(progress, status));
+	add(line, size, columns, "  %s", mode_now(progress, status, number));
 	add(line, size, columns, "  saturated %s", cli_group(progress_saturations(status), number));
 }
 

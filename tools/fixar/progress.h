@@ -19,6 +19,8 @@ struct progress {
 	enum progress_style style;
 	const char *label; /* "pendulum qat16 seed 0" */
 	enum fixar_precision precision;
+	const char *schedule;			/* its name; NULL: the paper's delay */
+	uint32_t stage_width[FIXAR_MAX_STAGES]; /* of its stages */
 	uint64_t total_steps;
 	uint32_t batch;
 

@@ -24,7 +24,10 @@ enum column {
 	COLUMN_EVALUATION_DEVIATION,
 	COLUMN_SATURATIONS,
 	COLUMN_CLASSES,
-	COLUMNS = COLUMN_CLASSES + FIXAR_SATURATIONS,
+	COLUMN_SWITCHES = COLUMN_CLASSES + FIXAR_SATURATIONS,
+	COLUMN_ARRAY_CYCLES,
+	COLUMNS,
+	EARLIER_COLUMNS = COLUMN_SWITCHES, /* of runs that were begun before there were the last two */
 };
 
 static const char *const column_names[COLUMN_CLASSES] = {
@@ -53,8 +56,19 @@ static int open_metrics(struct session *session, bool resumed, uint64_t step)
 	memcpy(names, column_names, sizeof(column_names));
 	for (unsigned i = 0; i < FIXAR_SATURATIONS; i++)
 		names[COLUMN_CLASSES + i] = classes[i] = cli_format("saturation/%s", fixar_saturation_name(i));
+	names[COLUMN_SWITCHES] = "switches";
+	names[COLUMN_ARRAY_CYCLES] = "array_cycles";
 	error = metrics_open(session->directory, names, COLUMNS, resumed ? step : METRICS_NEW, &session->metrics,
 			     message, sizeof(message));
+	if (error == -EBADMSG && resumed) {
+		char earlier[sizeof(message)] = "";
+
+		if (!metrics_open(session->directory, names, EARLIER_COLUMNS, step, &session->metrics, earlier,
+				  sizeof(earlier))) {
+			error = 0;
+			strcpy(message, earlier);
+		}
+	}
 	for (unsigned i = 0; i < FIXAR_SATURATIONS; i++)
 		free(classes[i]);
 	if (error)
@@ -102,6 +116,9 @@ static int episode_row(struct session *session, const struct fixar_progress *pro
 	values[COLUMN_SATURATIONS] = (double)progress_saturations(status);
 	for (unsigned i = 0; i < FIXAR_SATURATIONS; i++)
 		values[COLUMN_CLASSES + i] = (double)status->saturation[i];
+	values[COLUMN_SWITCHES] = status->switches;
+	if (status->array_cycles)
+		values[COLUMN_ARRAY_CYCLES] = (double)status->array_cycles;
 	session->row_time = now;
 	session->row_step = progress->environment_steps;
 	return add_row(session, progress->environment_steps, values);

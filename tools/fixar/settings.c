@@ -8,6 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "qat/schedule.h"
+
 static void *field(const struct setting *setting, const struct settings *settings)
 {
 	return (char *)settings + setting->offset;
@@ -141,36 +143,75 @@ static void format_switch(const struct setting *setting, const struct settings *
 	snprintf(text, SETTINGS_TEXT, "%s", *(int *)field(setting, settings) ? "true" : "false");
 }
 
-static int parse_hidden(const struct setting *setting, struct settings *settings, const char *text)
+static int parse_list(const struct setting *setting, const char *text, uint32_t *numbers, uint32_t most, uint32_t *count)
 {
-	uint32_t widths[FIXAR_MAX_HIDDEN], count = 0;
+	uint32_t found[FIXAR_MAX_HIDDEN], n = 0;
 	char copy[SETTINGS_TEXT], *rest = copy, *item;
 
 	if (strlen(text) >= sizeof(copy))
 		return -EINVAL;
 	strcpy(copy, text);
 	while ((item = strsep(&rest, ","))) {
-		uint64_t width;
+		uint64_t number;
 
-		if (count == FIXAR_MAX_HIDDEN || parse_whole(setting, item, &width))
+		if (n == most || parse_whole(setting, item, &number))
 			return -EINVAL;
-		widths[count++] = (uint32_t)width;
+		found[n++] = (uint32_t)number;
 	}
-	memset(settings->agent.hidden, 0, sizeof(settings->agent.hidden));
-	memcpy(settings->agent.hidden, widths, count * sizeof(widths[0]));
-	settings->agent.hidden_count = count;
+	memset(numbers, 0, most * sizeof(*numbers));
+	memcpy(numbers, found, n * sizeof(*numbers));
+	*count = n;
 	return 0;
+}
+
+static void format_list(const uint32_t *numbers, uint32_t count, char *text)
+{
+	size_t used = 0;
+
+	text[0] = '\0';
+	for (uint32_t i = 0; i < count; i++)
+		used += (size_t)snprintf(text + used, SETTINGS_TEXT - used, "%s%u", i ? "," : "", numbers[i]);
+}
+
+static int parse_hidden(const struct setting *setting, struct settings *settings, const char *text)
+{
+	return parse_list(setting, text, settings->agent.hidden, FIXAR_MAX_HIDDEN, &settings->agent.hidden_count);
 }
 
 static void format_hidden(const struct setting *setting, const struct settings *settings, char *text)
 {
-	size_t used = 0;
-
 	(void)setting;
-	text[0] = '\0';
-	for (uint32_t i = 0; i < settings->agent.hidden_count; i++)
-		used += (size_t)snprintf(text + used, SETTINGS_TEXT - used, "%s%u", i ? "," : "",
-					 settings->agent.hidden[i]);
+	format_list(settings->agent.hidden, settings->agent.hidden_count, text);
+}
+
+static int parse_schedule(const struct setting *setting, struct settings *settings, const char *text)
+{
+	(void)setting;
+	return settings_parse_schedule(text, &settings->agent.schedule);
+}
+
+static void format_schedule(const struct setting *setting, const struct settings *settings, char *text)
+{
+	(void)setting;
+	snprintf(text, SETTINGS_TEXT, "%s", qat_schedule_name[settings->agent.schedule]);
+}
+
+static int parse_stages(const struct setting *setting, struct settings *settings, const char *text)
+{
+	if (strcmp(text, "default"))
+		return parse_list(setting, text, settings->agent.schedule_width, FIXAR_MAX_STAGES,
+				  &settings->agent.schedule_stages);
+	settings->agent.schedule_stages = 0;
+	return 0;
+}
+
+static void format_stages(const struct setting *setting, const struct settings *settings, char *text)
+{
+	(void)setting;
+	if (settings->agent.schedule_stages)
+		format_list(settings->agent.schedule_width, settings->agent.schedule_stages, text);
+	else
+		snprintf(text, SETTINGS_TEXT, "default");
 }
 
 static int parse_noise(const struct setting *setting, struct settings *settings, const char *text)
@@ -290,6 +331,34 @@ const struct setting settings_table[] = {
 	  .high = 1e12,
 	  .expected = "a number of environment steps or a share of all steps such as 50%",
 	  .help = "Quantization delay of qat16 in environment steps, or as a share of all steps; default 50%" },
+	{ .name = "schedule",
+	  .argument = "NAME",
+	  .parse = parse_schedule,
+	  .format = format_schedule,
+	  .expected = "delay, muppet or fractrain",
+	  .help = "When qat16 changes its operands: after the delay (default), or from narrow to wider in stages: muppet "
+		  "(when gradients are less diverse) or fractrain (when the critic's loss is flat)" },
+	{ .name = "schedule-widths",
+	  .argument = "N,N",
+	  .parse = parse_stages,
+	  .format = format_stages,
+	  .low = 2,
+	  .high = 32,
+	  .is_list = true,
+	  .expected = "up to 8 ascending widths from 2 to 16, or 32, such as 8,12,16, or \"default\"",
+	  .help = "Widths of its stages; default 8,12,14,16,32 (muppet) or 6,8,12,16 (fractrain)" },
+	{ .name = "schedule-observe",
+	  .argument = "N",
+	  WHOLE64(schedule_observe),
+	  .low = 0,
+	  .high = 1e12,
+	  .help = "Training steps in full precision before its first stage; default 0: a fiftieth of all steps" },
+	{ .name = "schedule-interval",
+	  .argument = "N",
+	  WHOLE64(schedule_interval),
+	  .low = 0,
+	  .high = 1e12,
+	  .help = "Training steps between its looks at the training; default 0: a hundredth of all steps" },
 	{ .name = "noise",
 	  .argument = "KIND[:SIGMA]",
 	  .parse = parse_noise,
@@ -431,6 +500,17 @@ const struct setting settings_table[] = {
 		  "without --eval-every there is one every 1,000 steps" },
 };
 const size_t settings_count = sizeof(settings_table) / sizeof(settings_table[0]);
+
+int settings_parse_schedule(const char *text, enum fixar_schedule *schedule)
+{
+	for (size_t i = 0; i < SCHEDULES; i++) {
+		if (!strcmp(text, qat_schedule_name[i])) {
+			*schedule = (enum fixar_schedule)i;
+			return 0;
+		}
+	}
+	return -EINVAL;
+}
 
 void settings_default(struct settings *settings)
 {

@@ -52,6 +52,9 @@ void settings_environment(struct settings *settings, const char *environment);
 /* To be called when all have been set: what depends on other settings. */
 void settings_resolve(struct settings *settings);
 
+/* 0, or -EINVAL if there is no such schedule. */
+int settings_parse_schedule(const char *text, enum fixar_schedule *schedule);
+
 const struct setting *settings_find(const char *name);
 /* Sets one from text. 0, or -EINVAL and a message (freed by the caller) that names setting, value and what was
  * expected. */

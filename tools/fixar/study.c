@@ -106,7 +106,7 @@ static int run(const struct study_arguments *arguments, const struct study *stud
 		if (code)
 			return code;
 		cli_note("Study %s: %zu runs, %u at a time, in %s. Ctrl-C saves.", study->name,
-			 study->environment_count * study->precision_count * (size_t)study->seeds, jobs, study->state);
+			 study->environment_count * study->arm_count * (size_t)study->seeds, jobs, study->state);
 		code = study_execute(study, jobs);
 		if (code == CLI_INTERRUPTED) {
 			cli_error("interrupted and saved. To go on:\n  fixar study %s", arguments->file);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A study: environments x precisions x seeds. It is described in a file that is written before the first run; the seeds
+ * A study: environments x arms (precisions, with their schedules) x seeds. It is described in a file that is written before the first run; the seeds
  *are 0 to n - 1. Every run is reported, an unfinished one as unfinished.
  *
  *	study_file.c	reads the file
@@ -14,7 +14,7 @@
 
 #include "settings.h"
 
-#define STUDY_MAX_PRECISIONS 8
+#define STUDY_MAX_ARMS 16
 
 /* One environment with the settings that all its runs share. */
 struct study_environment {
@@ -24,14 +24,21 @@ struct study_environment {
 	json_t *published; /* list of {"label", "return", "source"}; NULL: none */
 };
 
+/* What is compared: a precision, and for qat16 the schedule that it follows. */
+struct study_arm {
+	char name[32]; /* "fixed32", "qat16" (with the paper's delay), "qat16-muppet" */
+	enum fixar_precision precision;
+	enum fixar_schedule schedule;
+};
+
 struct study {
 	char name[64];
 	char *title, *note; /* for the report; may be NULL */
 	struct study_environment *environments;
 	size_t environment_count;
-	enum fixar_precision precisions[STUDY_MAX_PRECISIONS];
-	size_t precision_count;
-	size_t reference; /* index of the precision that the others are compared with */
+	struct study_arm arms[STUDY_MAX_ARMS];
+	size_t arm_count;
+	size_t reference; /* index of the arm that the others are compared with */
 	uint64_t seeds;
 	uint64_t evaluation_episodes;
 	uint64_t evaluation_seed; /* start states depend on this plus the run's seed, hence are the same for all arms */
@@ -45,14 +52,14 @@ void study_free(struct study *study);
 
 /* One cell of the matrix. */
 struct study_run {
-	size_t environment, precision;
+	size_t environment, arm;
 	uint64_t seed;
 	char *name; /* "pendulum-qat16-seed3" */
 	char *directory;
 };
 
 /*
- * All runs in the order in which they are started: seed by seed, and within a seed all precisions of one environment
+ * All runs in the order in which they are started: seed by seed, and within a seed all arms of one environment
  * one after the other, so that what is there after any time can be compared. The caller frees them.
  */
 struct study_run *study_runs(const struct study *study, size_t *count);
@@ -79,6 +86,8 @@ struct study_result {
 	double critic_loss;		/* mean over the last tenth of the steps */
 	double largest_weight;
 	uint64_t saturation[FIXAR_SATURATIONS];
+	uint64_t array_cycles; /* 0: not known */
+	uint64_t switches;
 	double steps_per_second; /* not part of results.json, which is the same however the study was interrupted */
 };
 

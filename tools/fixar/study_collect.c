@@ -84,6 +84,8 @@ void study_collect(const struct study *study, const struct study_run *run, struc
 		result->largest_weight = json_number_value(json_object_get(evaluation, "largest_weight"));
 		for (unsigned i = 0; i < FIXAR_SATURATIONS; i++)
 			result->saturation[i] = number(saturations, fixar_saturation_name(i));
+		result->array_cycles = number(evaluation, "array_cycles");
+		result->switches = number(evaluation, "switches");
 	}
 	collect_metrics(run, steps, result);
 	json_decref(evaluation);

@@ -30,7 +30,7 @@ static void spread_of(const struct study_summary *summary, size_t e, size_t p, s
 		char *path, *message = NULL;
 		struct table table;
 
-		if (run->environment != e || run->precision != p)
+		if (run->environment != e || run->arm != p)
 			continue;
 		path = run_path(run->directory, RUN_METRICS);
 		if (!table_read(path, &table, &message)) {
@@ -76,7 +76,7 @@ static struct figure_line *published_lines(const json_t *published, size_t *coun
 int study_draw(const struct study_summary *summary, const char *directory)
 {
 	const struct study *study = summary->study;
-	size_t cells = study->environment_count * study->precision_count;
+	size_t cells = study->environment_count * study->arm_count;
 	struct figure_panel *panels = calloc(study->environment_count, sizeof(*panels));
 	struct figure_series *series = calloc(cells, sizeof(*series));
 	struct spread *spreads = calloc(cells, sizeof(*spreads));
@@ -87,23 +87,23 @@ int study_draw(const struct study_summary *summary, const char *directory)
 		exit(CLI_FAILED);
 	for (size_t e = 0; e < study->environment_count; e++) {
 		const struct study_environment *environment = &study->environments[e];
-		struct figure_series *first = &series[e * study->precision_count];
+		struct figure_series *first = &series[e * study->arm_count];
 
 		panels[e] = (struct figure_panel){
 			.title = environment->label,
 			.x_label = "environment steps",
 			.y_label = "return of training episodes",
 			.series = first,
-			.series_count = study->precision_count,
+			.series_count = study->arm_count,
 			.x_end = (double)environment->settings.steps,
 		};
 		panels[e].lines = published_lines(environment->published, &panels[e].line_count);
-		for (size_t p = 0; p < study->precision_count; p++) {
-			struct spread *spread = &spreads[e * study->precision_count + p];
+		for (size_t p = 0; p < study->arm_count; p++) {
+			struct spread *spread = &spreads[e * study->arm_count + p];
 
 			spread_of(summary, e, p, spread);
 			first[p] = (struct figure_series){
-				.label = fixar_precision_name(study->precisions[p]),
+				.label = study->arms[p].name,
 				.count = POINTS,
 				.x = spread->x,
 				.mean = spread->mean,

@@ -6,6 +6,7 @@
  *	  "name": "pendulum",
  *	  "environments": [ { "name": "pendulum", "steps": 20000, "margin": 10 } ],
  *	  "precisions": [ "float32", "fixed32", "qat16" ],
+ *	  "schedules": [ "delay", "muppet" ],
  *	  "seeds": 10,
  *	  "delay": 0.5,
  *	  "evaluation": { "episodes": 100, "seed": 1000000 },
@@ -21,13 +22,14 @@
 #include <string.h>
 
 #include "run.h"
+#include "qat/schedule.h"
 #include "study.h"
 
 static const char *const study_keys[] = { "name",  "title", "note",	  "environments", "precisions", "reference",
-					  "seeds", "delay", "evaluation", "confidence",	  NULL };
+					  "seeds", "delay", "evaluation", "confidence", "schedules", NULL };
 static const char *const environment_keys[] = { "name", "label", "margin", "published", "delay", NULL };
 /* These make the matrix; they cannot be settings of all runs. */
-static const char *const matrix_settings[] = { "precision", "seed", "environment" };
+static const char *const matrix_settings[] = { "precision", "seed", "environment", "schedule" };
 
 static int refuse(char **message, const char *what)
 {
@@ -146,29 +148,80 @@ static int read_environments(struct study *study, const json_t *file, char **mes
 	return 0;
 }
 
-static int read_precisions(struct study *study, const json_t *file, char **message)
+static int add_arm(struct study *study, enum fixar_precision precision, enum fixar_schedule schedule, char **message)
 {
-	json_t *list = json_object_get(file, "precisions"), *item;
-	const char *reference = json_string_value(json_object_get(file, "reference"));
+	struct study_arm *arm = &study->arms[study->arm_count];
+
+	if (study->arm_count == STUDY_MAX_ARMS)
+		return refuse(message, "more precisions with schedules than a study can have");
+	*arm = (struct study_arm){ .precision = precision, .schedule = schedule };
+	snprintf(arm->name, sizeof(arm->name), "%s%s%s", fixar_precision_name(precision),
+		 schedule == FIXAR_SCHEDULE_DELAY ? "" : "-",
+		 schedule == FIXAR_SCHEDULE_DELAY ? "" : qat_schedule_name[schedule]);
+	for (size_t i = 0; i < study->arm_count; i++)
+		if (!strcmp(study->arms[i].name, arm->name))
+			return refuse(message, "\"precisions\" or \"schedules\" holds one of them twice");
+	study->arm_count++;
+	return 0;
+}
+
+/* qat16 once for each schedule; without "schedules", with the delay. */
+static int add_scheduled(struct study *study, const json_t *schedules, char **message)
+{
+	json_t *item;
 	size_t i;
 
-	if (!json_is_array(list) || !json_array_size(list) || json_array_size(list) > STUDY_MAX_PRECISIONS)
-		return refuse(message, "\"precisions\" must be a list of one to eight precisions");
+	if (!schedules)
+		return add_arm(study, FIXAR_QAT16, FIXAR_SCHEDULE_DELAY, message);
+	json_array_foreach(schedules, i, item)
+	{
+		enum fixar_schedule schedule;
+		int error;
+
+		if (!json_is_string(item) || settings_parse_schedule(json_string_value(item), &schedule))
+			return refuse(message, "\"schedules\" may hold \"delay\", \"muppet\" and \"fractrain\"");
+		error = add_arm(study, FIXAR_QAT16, schedule, message);
+		if (error)
+			return error;
+	}
+	return 0;
+}
+
+static int read_arms(struct study *study, const json_t *file, char **message)
+{
+	json_t *list = json_object_get(file, "precisions"), *schedules = json_object_get(file, "schedules"), *item;
+	const char *reference = json_string_value(json_object_get(file, "reference"));
+	bool scheduled = false;
+	size_t i;
+
+	if (!json_is_array(list) || !json_array_size(list))
+		return refuse(message, "\"precisions\" must be a list of one precision or more");
+	if (schedules && (!json_is_array(schedules) || !json_array_size(schedules)))
+		return refuse(message, "\"schedules\" must be a list of one schedule or more");
 	json_array_foreach(list, i, item)
 	{
-		if (!json_is_string(item) || fixar_precision_parse(json_string_value(item), &study->precisions[i]))
+		enum fixar_precision precision;
+		int error;
+
+		if (!json_is_string(item) || fixar_precision_parse(json_string_value(item), &precision))
 			return refuse(message, "\"precisions\" may hold \"float32\", \"fixed32\", \"qat16\" and \"qat16x16\"");
-		for (size_t j = 0; j < i; j++)
-			if (study->precisions[i] == study->precisions[j])
-				return refuse(message, "\"precisions\" holds one of them twice");
-		study->precision_count = i + 1;
-		if (!strcmp(json_string_value(item), reference ? reference : "float32")) {
-			study->reference = i;
-			reference = json_string_value(item);
-		}
+		if (precision == FIXAR_QAT16)
+			error = add_scheduled(study, schedules, message);
+		else
+			error = add_arm(study, precision, FIXAR_SCHEDULE_DELAY, message);
+		if (error)
+			return error;
+		scheduled |= precision == FIXAR_QAT16;
 	}
-	if (reference && strcmp(reference, fixar_precision_name(study->precisions[study->reference])))
-		return refuse(message, "\"reference\" must be one of \"precisions\"");
+	if (schedules && !scheduled)
+		return refuse(message, "\"schedules\" are of qat16, which is not among \"precisions\"");
+	for (i = 0; i < study->arm_count; i++)
+		if (!strcmp(study->arms[i].name, reference ? reference : "float32"))
+			break;
+	if (i < study->arm_count)
+		study->reference = i;
+	else if (reference)
+		return refuse(message, "\"reference\" must be one of \"precisions\", or such as \"qat16-muppet\" with a schedule");
 	return 0;
 }
 
@@ -202,7 +255,7 @@ static int read_object(struct study *study, const json_t *file, char **message)
 	strcpy(study->name, name);
 	for (size_t i = 0; i < sizeof(matrix_settings) / sizeof(matrix_settings[0]); i++) {
 		if (json_object_get(file, matrix_settings[i])) {
-			*message = cli_format("unknown key \"%s\"; see \"environments\", \"precisions\" and \"seeds\"",
+			*message = cli_format("unknown key \"%s\"; see \"environments\", \"precisions\", \"schedules\" and \"seeds\"",
 					      matrix_settings[i]);
 			return -EINVAL;
 		}
@@ -220,7 +273,7 @@ static int read_object(struct study *study, const json_t *file, char **message)
 	if (!error)
 		error = whole(evaluation, "seed", 0, UINT64_C(1) << 50, &study->evaluation_seed, message);
 	if (!error)
-		error = read_precisions(study, file, message);
+		error = read_arms(study, file, message);
 	if (!error)
 		error = read_environments(study, file, message);
 	study->title = optional_text(file, "title");
@@ -261,7 +314,7 @@ struct study_run *study_runs(const struct study *study, size_t *count)
 {
 	size_t n = 0;
 	struct study_run *runs =
-		calloc(study->seeds * study->environment_count * study->precision_count, sizeof(*runs));
+		calloc(study->seeds * study->environment_count * study->arm_count, sizeof(*runs));
 
 	if (!runs) {
 		cli_error("out of memory");
@@ -269,14 +322,14 @@ struct study_run *study_runs(const struct study *study, size_t *count)
 	}
 	for (uint64_t seed = 0; seed < study->seeds; seed++) {
 		for (size_t e = 0; e < study->environment_count; e++) {
-			for (size_t p = 0; p < study->precision_count; p++) {
+			for (size_t p = 0; p < study->arm_count; p++) {
 				struct study_run *run = &runs[n++];
 
 				run->environment = e;
-				run->precision = p;
+				run->arm = p;
 				run->seed = seed;
 				run->name = cli_format("%s-%s-seed%llu", study->environments[e].label,
-						       fixar_precision_name(study->precisions[p]),
+						       study->arms[p].name,
 						       (unsigned long long)seed);
 				run->directory = run_path(study->state, run->name);
 			}
@@ -298,7 +351,13 @@ void study_free_runs(struct study_run *runs, size_t count)
 void study_settings(const struct study *study, const struct study_run *run, struct settings *settings)
 {
 	*settings = study->environments[run->environment].settings;
-	settings->agent.precision = study->precisions[run->precision];
+	settings->agent.precision = study->arms[run->arm].precision;
+	settings->agent.schedule = study->arms[run->arm].schedule;
+	/* Settings of schedules may be those of all arms; the delay has none. */
+	if (settings->agent.schedule == FIXAR_SCHEDULE_DELAY) {
+		settings->agent.schedule_stages = 0;
+		settings->agent.schedule_observe = settings->agent.schedule_interval = 0;
+	}
 	settings->agent.seed = run->seed;
 	settings_resolve(settings);
 }

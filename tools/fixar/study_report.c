@@ -10,23 +10,40 @@
 #include "run.h"
 
 /* The mean returns of one arm, one for each seed, NAN where a run is not finished. */
-static void returns_of(const struct study_summary *summary, size_t environment, size_t precision, double *returns)
+static void returns_of(const struct study_summary *summary, size_t environment, size_t arm, double *returns)
 {
 	for (size_t i = 0; i < summary->run_count; i++)
-		if (summary->runs[i].environment == environment && summary->runs[i].precision == precision)
+		if (summary->runs[i].environment == environment && summary->runs[i].arm == arm)
 			returns[summary->runs[i].seed] = summary->results[i].mean_return;
 }
 
-static double speed_of(const struct study_summary *summary, size_t environment, size_t precision)
+static double speed_of(const struct study_summary *summary, size_t environment, size_t arm)
 {
 	double sum = 0;
 	size_t n = 0;
 
 	for (size_t i = 0; i < summary->run_count; i++) {
-		if (summary->runs[i].environment != environment || summary->runs[i].precision != precision ||
+		if (summary->runs[i].environment != environment || summary->runs[i].arm != arm ||
 		    isnan(summary->results[i].steps_per_second))
 			continue;
 		sum += summary->results[i].steps_per_second;
+		n++;
+	}
+	return n ? sum / (double)n : (double)NAN;
+}
+
+static double cycles_of(const struct study_summary *summary, size_t environment, size_t arm)
+{
+	double sum = 0;
+	size_t n = 0;
+
+	for (size_t i = 0; i < summary->run_count; i++) {
+		const struct study_result *result = &summary->results[i];
+
+		if (summary->runs[i].environment != environment || summary->runs[i].arm != arm ||
+		    result->state != STUDY_FINISHED || !result->array_cycles)
+			continue;
+		sum += (double)result->array_cycles;
 		n++;
 	}
 	return n ? sum / (double)n : (double)NAN;
@@ -43,12 +60,13 @@ static void compute(struct study_summary *summary)
 	}
 	for (size_t e = 0; e < study->environment_count; e++) {
 		returns_of(summary, e, study->reference, reference);
-		for (size_t p = 0; p < study->precision_count; p++) {
-			struct study_arm *out = &summary->arms[e * study->precision_count + p];
+		for (size_t p = 0; p < study->arm_count; p++) {
+			struct study_outcome *out = &summary->outcomes[e * study->arm_count + p];
 
 			returns_of(summary, e, p, arm);
 			out->finished = study_mean(arm, study->seeds, &out->mean, &out->deviation);
 			out->steps_per_second = speed_of(summary, e, p);
+			out->array_cycles = cycles_of(summary, e, p);
 			if (p != study->reference)
 				study_compare(arm, reference, study->seeds, study->confidence,
 					      study->environments[e].margin, &out->comparison);
@@ -65,29 +83,32 @@ static json_t *run_json(const struct study *study, const struct study_run *run, 
 	for (unsigned i = 0; i < FIXAR_SATURATIONS && result->state == STUDY_FINISHED; i++)
 		json_object_set_new(saturations, fixar_saturation_name(i),
 				    json_integer((json_int_t)result->saturation[i]));
-	return json_pack("{s:s, s:I, s:s, s:I, s:o, s:o, s:o, s:o, s:o}", "precision",
-			 fixar_precision_name(study->precisions[run->precision]), "seed", (json_int_t)run->seed,
+	return json_pack("{s:s, s:s, s:I, s:s, s:I, s:o, s:o, s:o, s:o, s:o, s:I, s:o}", "arm",
+			 study->arms[run->arm].name, "precision",
+			 fixar_precision_name(study->arms[run->arm].precision), "seed", (json_int_t)run->seed,
 			 "state", study_state_name(result->state), "environment_steps",
 			 (json_int_t)result->environment_steps, "mean_return", cli_json_number(result->mean_return),
 			 "std_return", cli_json_number(result->std_return), "critic_loss",
 			 cli_json_number(result->critic_loss), "largest_weight",
-			 cli_json_number(result->largest_weight), "saturations", saturations);
+			 cli_json_number(result->largest_weight), "saturations", saturations, "switches",
+			 (json_int_t)result->switches, "array_cycles", cli_json_count(result->array_cycles));
 }
 
-static json_t *arm_json(const struct study *study, size_t precision, const struct study_arm *arm, double margin)
+static json_t *arm_json(const struct study *study, size_t index, const struct study_outcome *arm, double margin)
 {
 	json_t *object =
-		json_pack("{s:s, s:I, s:o, s:o}", "precision", fixar_precision_name(study->precisions[precision]),
-			  "finished", (json_int_t)arm->finished, "mean_return", cli_json_number(arm->mean),
-			  "std_return", cli_json_number(arm->deviation));
+		json_pack("{s:s, s:s, s:I, s:o, s:o, s:o}", "arm", study->arms[index].name, "precision",
+			  fixar_precision_name(study->arms[index].precision), "finished", (json_int_t)arm->finished, "mean_return", cli_json_number(arm->mean),
+			  "std_return", cli_json_number(arm->deviation), "array_cycles",
+			  cli_json_number(arm->array_cycles));
 	const struct study_comparison *comparison = &arm->comparison;
 
-	if (precision == study->reference)
+	if (index == study->reference)
 		return object;
 	json_object_set_new(
 		object, "difference",
 		json_pack("{s:s, s:I, s:o, s:o, s:f, s:o, s:o, s:o, s:o}", "to",
-			  fixar_precision_name(study->precisions[study->reference]), "pairs",
+			  study->arms[study->reference].name, "pairs",
 			  (json_int_t)comparison->pairs, "mean", cli_json_number(comparison->mean), "std",
 			  cli_json_number(comparison->deviation), "confidence", study->confidence, "lower_bound",
 			  cli_json_number(comparison->bound), "margin", cli_json_number(margin), "p_value",
@@ -109,9 +130,9 @@ static json_t *summary_json(const struct study_summary *summary)
 		for (size_t i = 0; i < summary->run_count; i++)
 			if (summary->runs[i].environment == e)
 				json_array_append_new(runs, run_json(study, &summary->runs[i], &summary->results[i]));
-		for (size_t p = 0; p < study->precision_count; p++)
+		for (size_t p = 0; p < study->arm_count; p++)
 			json_array_append_new(arms,
-					      arm_json(study, p, summary_arm(summary, e, p), environment->margin));
+					      arm_json(study, p, summary_outcome(summary, e, p), environment->margin));
 		object = json_pack("{s:s, s:o, s:o, s:o}", "label", environment->label, "settings",
 				   settings_to_json(&environment->settings), "arms", arms, "runs", runs);
 		/* These two are the matrix. */
@@ -169,8 +190,8 @@ int study_report(const struct study *study, const char *directory)
 
 	summary.runs = study_runs(study, &summary.run_count);
 	summary.results = calloc(summary.run_count, sizeof(*summary.results));
-	summary.arms = calloc(study->environment_count * study->precision_count, sizeof(*summary.arms));
-	if (!summary.results || !summary.arms) {
+	summary.outcomes = calloc(study->environment_count * study->arm_count, sizeof(*summary.outcomes));
+	if (!summary.results || !summary.outcomes) {
 		cli_error("out of memory");
 		exit(CLI_FAILED);
 	}
@@ -185,6 +206,6 @@ int study_report(const struct study *study, const char *directory)
 		code = study_draw(&summary, directory);
 	study_free_runs(summary.runs, summary.run_count);
 	free(summary.results);
-	free(summary.arms);
+	free(summary.outcomes);
 	return code;
 }

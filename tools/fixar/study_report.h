@@ -7,10 +7,11 @@
 
 #include "study.h"
 
-/* One precision in one environment. */
-struct study_arm {
+/* One arm in one environment. */
+struct study_outcome {
 	size_t finished;
 	double mean, deviation;		    /* of the runs' mean returns, over seeds */
+	double array_cycles;		    /* mean over the finished runs */
 	double steps_per_second;	    /* mean over the runs that have a speed */
 	struct study_comparison comparison; /* with the reference; empty for the reference itself */
 };
@@ -20,14 +21,14 @@ struct study_summary {
 	struct study_run *runs;
 	struct study_result *results; /* one for each run */
 	size_t run_count;
-	struct study_arm *arms; /* environment by environment, precision by precision */
+	struct study_outcome *outcomes; /* environment by environment, arm by arm */
 	size_t finished;
 };
 
-static inline const struct study_arm *summary_arm(const struct study_summary *summary, size_t environment,
-						  size_t precision)
+static inline const struct study_outcome *summary_outcome(const struct study_summary *summary, size_t environment,
+						  size_t arm)
 {
-	return &summary->arms[environment * summary->study->precision_count + precision];
+	return &summary->outcomes[environment * summary->study->arm_count + arm];
 }
 
 void study_write_text(const struct study_summary *summary, FILE *file);

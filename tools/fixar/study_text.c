@@ -29,39 +29,40 @@ static void write_arms(const struct study_summary *summary, size_t e, FILE *file
 {
 	const struct study *study = summary->study;
 	double margin = study->environments[e].margin;
-	char a[CLI_TEXT], b[CLI_TEXT], c[CLI_TEXT];
+	char a[CLI_TEXT], b[CLI_TEXT], c[CLI_TEXT], d[CLI_TEXT];
 
-	fprintf(file, "| Precision | Seeds finished | Mean return over seeds | Deviation | Steps/s |\n"
-		      "| --- | --- | --- | --- | --- |\n");
-	for (size_t p = 0; p < study->precision_count; p++) {
-		const struct study_arm *arm = summary_arm(summary, e, p);
+	fprintf(file, "| Precision | Seeds finished | Mean return over seeds | Deviation | Array cycles, 10^9 | Steps/s |\n"
+		      "| --- | --- | --- | --- | --- | --- |\n");
+	for (size_t p = 0; p < study->arm_count; p++) {
+		const struct study_outcome *arm = summary_outcome(summary, e, p);
 
-		fprintf(file, "| %s | %zu of %llu | %s | %s | %s |\n", fixar_precision_name(study->precisions[p]),
+		fprintf(file, "| %s | %zu of %llu | %s | %s | %s | %s |\n", study->arms[p].name,
 			arm->finished, (unsigned long long)study->seeds, cell(arm->mean, "%.1f", a),
-			cell(arm->deviation, "%.1f", b), cell(arm->steps_per_second, "%.0f", c));
+			cell(arm->deviation, "%.1f", b), cell(arm->array_cycles / 1e9, "%.2f", d),
+			cell(arm->steps_per_second, "%.0f", c));
 	}
 	for (size_t i = 0; i < json_array_size(study->environments[e].published); i++) {
 		json_t *entry = json_array_get(study->environments[e].published, i);
 
-		fprintf(file, "| published: %s | | %.10g | | |\n", json_string_value(json_object_get(entry, "label")),
+		fprintf(file, "| published: %s | | %.10g | | | |\n", json_string_value(json_object_get(entry, "label")),
 			json_number_value(json_object_get(entry, "return")));
 	}
-	if (study->precision_count < 2)
+	if (study->arm_count < 2)
 		return;
 	fprintf(file,
 		"\nDifferences to %s, seed by seed, on the same start states:\n\n"
 		"| Precision | Pairs | Mean difference | Deviation | Lower bound (%g %%, one-sided) | Margin | p | "
 		"Verdict |\n"
 		"| --- | --- | --- | --- | --- | --- | --- | --- |\n",
-		fixar_precision_name(study->precisions[study->reference]), 100 * study->confidence);
-	for (size_t p = 0; p < study->precision_count; p++) {
-		const struct study_comparison *comparison = &summary_arm(summary, e, p)->comparison;
-		char d[CLI_TEXT], f[CLI_TEXT];
+		study->arms[study->reference].name, 100 * study->confidence);
+	for (size_t p = 0; p < study->arm_count; p++) {
+		const struct study_comparison *comparison = &summary_outcome(summary, e, p)->comparison;
+		char f[CLI_TEXT];
 
 		if (p == study->reference)
 			continue;
 		fprintf(file, "| %s | %zu | %s | %s | %s | %s | %s | %s |\n",
-			fixar_precision_name(study->precisions[p]), comparison->pairs,
+			study->arms[p].name, comparison->pairs,
 			cell(comparison->pairs ? comparison->mean : (double)NAN, "%+.1f", a),
 			cell(comparison->pairs ? comparison->deviation : (double)NAN, "%.1f", b),
 			cell(comparison->bound, "%+.1f", c), cell(margin, "%g", d),
@@ -90,7 +91,8 @@ static void write_runs(const struct study_summary *summary, size_t e, FILE *file
 
 	fprintf(file,
 		"\n| Run | State | Return (%llu episodes) | Deviation | Critic loss, last tenth | Largest weight | "
-		"Saturations | Steps/s |\n| --- | --- | --- | --- | --- | --- | --- | --- |\n",
+		"Saturations | Switches | Array cycles, 10^9 | Steps/s |\n"
+		"| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |\n",
 		(unsigned long long)study->evaluation_episodes);
 	for (size_t i = 0; i < summary->run_count; i++) {
 		const struct study_run *run = &summary->runs[i];
@@ -99,7 +101,7 @@ static void write_runs(const struct study_summary *summary, size_t e, FILE *file
 
 		if (run->environment != e)
 			continue;
-		fprintf(file, "| %s, seed %llu | %s", fixar_precision_name(study->precisions[run->precision]),
+		fprintf(file, "| %s, seed %llu | %s", study->arms[run->arm].name,
 			(unsigned long long)run->seed, study_state_name(result->state));
 		if (result->state == STUDY_UNFINISHED)
 			fprintf(file, " (%s steps)", cli_group(result->environment_steps, steps));
@@ -110,7 +112,13 @@ static void write_runs(const struct study_summary *summary, size_t e, FILE *file
 			write_saturations(result, file);
 		else
 			fputc('-', file);
-		fprintf(file, " | %s |\n", cell(result->steps_per_second, "%.0f", speed));
+		if (result->state == STUDY_FINISHED)
+			fprintf(file, " | %llu", (unsigned long long)result->switches);
+		else
+			fprintf(file, " | -");
+		fprintf(file, " | %s | %s |\n",
+			cell(result->array_cycles ? (double)result->array_cycles / 1e9 : (double)NAN, "%.2f", a),
+			cell(result->steps_per_second, "%.0f", speed));
 	}
 }
 

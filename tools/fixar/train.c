@@ -8,6 +8,7 @@
 
 #include "commands.h"
 #include "device.h"
+#include "qat/schedule.h"
 #include "run.h"
 #include "session.h"
 
@@ -253,6 +254,24 @@ static int take_directory(const char *directory, bool resume, bool goes_on, cons
 	return CLI_OK;
 }
 
+static void say_schedule(const struct settings *settings)
+{
+	struct fixar_agent_options options = settings->agent;
+	char delay[CLI_TEXT], interval[CLI_TEXT], widths[SETTINGS_TEXT] = "";
+
+	if (options.schedule == FIXAR_SCHEDULE_DELAY) {
+		cli_note("Precision switches after %s steps.", cli_group(options.delay, delay));
+		return;
+	}
+	qat_schedule_defaults(&options);
+	for (uint32_t i = 0; i < options.schedule_stages; i++)
+		snprintf(widths + strlen(widths), sizeof(widths) - strlen(widths), "%s%u", i ? ", " : "",
+			 options.schedule_width[i]);
+	cli_note("Schedule %s: stages of %s bits, the first after %s training steps, a look every %s.",
+		 qat_schedule_name[options.schedule], widths, cli_group(options.schedule_observe, delay),
+		 cli_group(options.schedule_interval, interval));
+}
+
 static void say_plan(const struct settings *settings, const struct fixar_device *device, const char *directory,
 		     bool resumed)
 {
@@ -262,16 +281,18 @@ static void say_plan(const struct settings *settings, const struct fixar_device 
 		[FIXAR_QAT16] = "qat16 (16-bit activations after the delay)",
 		[FIXAR_QAT16X16] = "qat16x16 (16-bit operands after the delay)",
 	};
-	char steps[CLI_TEXT], delay[CLI_TEXT], hidden[SETTINGS_TEXT];
+	char steps[CLI_TEXT], hidden[SETTINGS_TEXT];
 	const struct setting *layers = settings_find("hidden");
 
 	layers->format(layers, settings, hidden);
 	cli_note("%s %s for %s steps in %s, seed %llu.", resumed ? "Going on with" : "Training", settings->environment,
-		 cli_group(settings->steps, steps), precisions[settings->agent.precision],
+		 cli_group(settings->steps, steps),
+		 settings->agent.schedule == FIXAR_SCHEDULE_DELAY ? precisions[settings->agent.precision] :
+								    fixar_precision_name(settings->agent.precision),
 		 (unsigned long long)settings->agent.seed);
 	cli_note("Hidden layers %s, batch %u, on %s.", hidden, settings->agent.batch, fixar_device_description(device));
 	if (settings->agent.precision >= FIXAR_QAT16)
-		cli_note("Precision switches after %s steps.", cli_group(settings->agent.delay, delay));
+		say_schedule(settings);
 	cli_note("Writing to %s (checkpoint every %s steps, metrics.csv, TensorBoard events). Ctrl-C saves.", directory,
 		 cli_group(settings->checkpoint_every, steps));
 }
@@ -298,12 +319,13 @@ static void print_result(const char *directory, const struct session_outcome *ou
 {
 	const struct fixar_agent_status *status = &outcome->status;
 	json_t *result = json_pack(
-		"{s:s, s:s, s:b, s:I, s:I, s:I, s:o, s:o, s:o, s:I, s:b}", "event", "result", "out", directory,
+		"{s:s, s:s, s:b, s:I, s:I, s:I, s:o, s:o, s:o, s:I, s:b, s:I, s:o}", "event", "result", "out", directory,
 		"interrupted", outcome->interrupted, "environment_steps", (json_int_t)status->environment_steps,
 		"training_steps", (json_int_t)status->training_steps, "episodes", (json_int_t)status->episodes,
 		"mean_return", cli_json_number(status->mean_return), "critic_loss",
 		cli_json_number(status->critic_loss), "largest_weight", cli_json_number(status->largest_weight),
-		"saturations", (json_int_t)progress_saturations(status), "quantized", status->quantized);
+		"saturations", (json_int_t)progress_saturations(status), "quantized", status->quantized,
+		"switches", (json_int_t)status->switches, "array_cycles", cli_json_count(status->array_cycles));
 
 	cli_print_json(result);
 	json_decref(result);
