@@ -7,11 +7,12 @@
 
 #include "commands.h"
 
-enum { KEY_RAW = 0x1000 };
+enum { KEY_RAW = 0x1000, KEY_CASES };
 
 struct conform_arguments {
 	const char *device;
 	bool json, raw;
+	int64_t cases;
 };
 
 static error_t parse_option(int key, char *text, struct argp_state *state)
@@ -27,6 +28,9 @@ static error_t parse_option(int key, char *text, struct argp_state *state)
 		return 0;
 	case KEY_RAW:
 		arguments->raw = true;
+		return 0;
+	case KEY_CASES:
+		arguments->cases = (int64_t)cli_option_u64(state, "cases", text, 1, 1000);
 		return 0;
 	case ARGP_KEY_ARG:
 		argp_error(state, "\"%s\" is one argument too many; expected none", text);
@@ -116,6 +120,7 @@ int cmd_conform(int argc, char **argv)
 		CARDS_OPTIONS,
 		{ "raw", KEY_RAW, NULL, 0, "Test the registers themselves: as root, with no driver bound to the card",
 		  1 },
+		{ "cases", KEY_CASES, "N", 0, "Play only the first N cases of the vectors", 1 },
 		{ "json", CARDS_KEY_JSON, NULL, 0, "The answer as JSON", 1 },
 		{ 0 },
 	};
@@ -126,7 +131,7 @@ int cmd_conform(int argc, char **argv)
 		       "vectors run "
 		       "through the driver, and every byte of states, actions, ranges and statistics but cycles is "
 		       "compared.\v"
-		       "With --raw the card is soft-reset, and what is in its memory is lost.",
+		       "With --raw the card is soft-reset, and its memory is written.",
 	};
 	struct conform_arguments arguments = { .device = NULL };
 	struct conform conform = { .list = json_array() };
@@ -135,7 +140,12 @@ int cmd_conform(int argc, char **argv)
 
 	if (cli_parse(&argp, "fixar conform", argc, argv, &arguments))
 		return CLI_USAGE;
+	if (arguments.raw && arguments.cases) {
+		json_decref(conform.list);
+		return cli_usage("--cases is of the vectors, and --raw plays none");
+	}
 	conform.json = arguments.json;
+	conform.cases = arguments.cases;
 	code = arguments.raw ? run_raw(&conform, arguments.device) : run_vectors(&conform, arguments.device);
 	if (!code && (conform.failed || !conform.passed))
 		code = CLI_FAILED;

@@ -7,6 +7,7 @@
 
 struct conform {
 	bool json;
+	int64_t cases; /* of the vectors, from the first; 0: all */
 	unsigned passed, failed, skipped;
 	json_t *list; /* of { "name", "result", "detail" } */
 };

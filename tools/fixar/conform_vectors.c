@@ -617,7 +617,7 @@ int conform_vectors(struct conform *conform, struct fixar_device *card)
 
 		line->number = 0;
 		while (text && (text = read_line(text, line)))
-			if (!strcmp(line->word, "case"))
+			if (!strcmp(line->word, "case") && (!conform->cases || line->value[0] < conform->cases))
 				text = play_case(conform, card, cpu, text, line, parallelism);
 	}
 	fixar_device_close(cpu);
