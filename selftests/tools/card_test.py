@@ -6,6 +6,7 @@ The card is card_preload.so: a fake one in the tool's own process. Real ones are
 """
 
 import json
+import shutil
 
 from tool import *
 
@@ -42,6 +43,22 @@ def one_loss(at, step):
     says(done.stderr, "card's memory lost its contents", rf"going on from .*step {step} \(loss 1 of at most 5\)")
     same_checkpoint(tests.folder / "cpu", out)
     assert deterministic_rows(tests.folder / "cpu") == deterministic_rows(out)
+
+
+def loss_at_once():
+    """Memory that is lost while the first agent is being made costs no bit either; nor does it when a run goes on."""
+    out = tests.folder / "at-once"
+    done = fixar(*RUN, "--device", card_node(), "--out", out, env=with_card(FAKE_FAIL="1"))
+    says(done.stderr, "the agent cannot be made", r"going on from step 0 \(loss 1 of at most 5\)")
+    same_checkpoint(tests.folder / "cpu", out)
+    assert deterministic_rows(tests.folder / "cpu") == deterministic_rows(out)
+    half, sound = tests.folder / "half", tests.folder / "half-sound"
+    fixar(*RUN, "--steps", "300", "--device", "cpu", "--out", half)
+    shutil.copytree(half, sound)
+    fixar("train", "--resume", "--out", sound, "--steps", "400", "--device", "cpu")
+    done = fixar("train", "--resume", "--out", half, "--steps", "400", "--device", card_node(), env=with_card(FAKE_FAIL="1"))
+    says(done.stderr, "cannot be gone on from", r"going on from the checkpoint of step 300 \(loss 1 of at most 5\)")
+    same_checkpoint(sound, half)
 
 
 def many_losses():
@@ -87,6 +104,7 @@ def auto_says():
 tests.run(same_bits)
 tests.run(one_loss, 100, 0, name="memory that is lost before the first checkpoint costs no bit")
 tests.run(one_loss, 800, 300, name="memory that is lost after one costs no bit")
+tests.run(loss_at_once)
 tests.run(many_losses)
 tests.run(too_many_losses)
 tests.run(evaluation)

@@ -353,6 +353,18 @@ static int make_agent(const struct settings *settings, struct fixar_device *devi
 	return CLI_FAILED;
 }
 
+/*
+ * The same for the first time. If the card's memory lost its contents meanwhile there is no agent, which is no error:
+ * train_through_losses() makes another.
+ */
+static int make_first_agent(const struct settings *settings, struct fixar_device *device, const struct fixar_env *env,
+			    const char *directory, bool resumed, struct fixar_agent **agent, int *error_of)
+{
+	const int code = make_agent(settings, device, env, directory, resumed, agent, error_of);
+
+	return *error_of == -ESTALE ? CLI_OK : code;
+}
+
 static enum progress_style choose_style(bool json)
 {
 	if (json)
@@ -437,11 +449,11 @@ static int train(const struct train_arguments *arguments, const struct settings 
 	/* A new agent first: settings that it refuses leave no directory behind. One from a checkpoint needs the
 	 * directory's lock. */
 	if (!code && !resumed)
-		code = make_agent(settings, device, &env, directory, false, &agent, &outcome.error);
+		code = make_first_agent(settings, device, &env, directory, false, &agent, &outcome.error);
 	if (!code)
 		code = take_directory(directory, arguments->resume, goes_on, settings);
 	if (!code && resumed)
-		code = make_agent(settings, device, &env, directory, true, &agent, &outcome.error);
+		code = make_first_agent(settings, device, &env, directory, true, &agent, &outcome.error);
 	if (!code && !resumed && run_has(directory, RUN_CHECKPOINT)) {
 		cli_error("another process has just trained in %s", directory);
 		code = CLI_FAILED;
