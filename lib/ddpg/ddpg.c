@@ -204,6 +204,12 @@ static void to_environment(const struct ddpg *ddpg, const int32_t *fixed, double
 		action[j] = edge_action(fixed[j], spec->action_low[j], spec->action_high[j]);
 }
 
+static void phase(const struct ddpg *ddpg, enum ddpg_phase next)
+{
+	if (ddpg->on_phase)
+		ddpg->on_phase(ddpg->phase_user, next);
+}
+
 static int start_episode(struct ddpg *ddpg)
 {
 	struct ddpg_record *record = &ddpg->record;
@@ -214,6 +220,7 @@ static int start_episode(struct ddpg *ddpg)
 	};
 	int error;
 
+	phase(ddpg, DDPG_ENVIRONMENT);
 	error = ddpg->env.ops->reset(ddpg->instance, &rng, ddpg->scratch->observation);
 	if (error) {
 		log_line(&ddpg->log, FIXAR_LOG_ERROR, "environment %s, step %llu: reset() failed: %s",
@@ -263,17 +270,20 @@ static int interact(struct ddpg *ddpg, double *reward, int *terminated)
 	float scaled_reward;
 	int error;
 
+	phase(ddpg, DDPG_ACT);
 	error = choose_action(ddpg, scratch->act_action);
 	if (error)
 		return error;
 	to_environment(ddpg, scratch->act_action, scratch->action);
 	*terminated = 0;
+	phase(ddpg, DDPG_ENVIRONMENT);
 	error = ddpg->env.ops->step(ddpg->instance, scratch->action, scratch->observation, reward, terminated);
 	if (error) {
 		log_line(&ddpg->log, FIXAR_LOG_ERROR, "environment %s, step %llu: step() failed: %s", spec->name, step,
 			 log_errno(error));
 		return error;
 	}
+	phase(ddpg, DDPG_STORE);
 	error = edge_single(ldexp(*reward, ddpg->options->reward_scale_log2), &scaled_reward);
 	if (error) {
 		log_line(&ddpg->log, FIXAR_LOG_ERROR, "environment %s, step %llu: the reward is %g", spec->name, step,
@@ -297,6 +307,7 @@ static int train_once(struct ddpg *ddpg, struct fixar_progress *progress)
 	struct device_statistics statistics;
 	int error;
 
+	phase(ddpg, DDPG_SAMPLE);
 	for (uint32_t b = 0; b < batch; b += 4) {
 		const struct fx_random_block block =
 			fx_random_philox(ddpg->options->seed, FX_RANDOM_REPLAY, record->training_steps, b / 4);
@@ -310,6 +321,7 @@ static int train_once(struct ddpg *ddpg, struct fixar_progress *progress)
 	for (uint32_t b = 0; b < batch; b++)
 		scratch->batch_reward[b] = edge_fixed((double)scratch->stored.reward[b], input);
 
+	phase(ddpg, DDPG_TRAIN);
 	error = ddpg->device->ops->train(ddpg->device,
 					 &(struct step_batch){
 						 .size = batch,
@@ -320,6 +332,7 @@ static int train_once(struct ddpg *ddpg, struct fixar_progress *progress)
 						 .terminal = scratch->stored.terminal,
 					 },
 					 &statistics);
+	phase(ddpg, DDPG_OTHER);
 	if (error)
 		return error;
 	record_training(record, statistics.critic_loss, statistics.mean_q);
@@ -428,6 +441,7 @@ int ddpg_step(struct ddpg *ddpg, struct fixar_progress *progress)
 		error = start_episode(ddpg);
 	if (!error)
 		error = interact(ddpg, &reward, &terminated);
+	phase(ddpg, DDPG_OTHER);
 	if (error)
 		goto failed;
 	memcpy(ddpg->observation, ddpg->scratch->next_observation,

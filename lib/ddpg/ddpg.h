@@ -20,6 +20,17 @@
 #include "device/log.h"
 #include "qat/policy.h"
 
+/* What the loop is at, for whoever measures where its time goes. */
+enum ddpg_phase {
+	DDPG_ACT,	  /* the device chooses an action */
+	DDPG_ENVIRONMENT, /* reset and step */
+	DDPG_STORE,	  /* the transition goes to the replay memory */
+	DDPG_SAMPLE,	  /* a batch comes from there, in fixed point */
+	DDPG_TRAIN,	  /* the device trains */
+	DDPG_OTHER,	  /* the rest: records, the precision policy, the caller's own */
+	DDPG_PHASES
+};
+
 struct ddpg {
 	struct fixar_env env;
 	void *instance;				   /* of the environment */
@@ -34,6 +45,10 @@ struct ddpg {
 
 	struct ddpg_record record;
 	float *observation; /* the present one, while an episode runs */
+
+	/* Called at each change of phase, if not NULL. It changes nothing. */
+	void (*on_phase)(void *user, enum ddpg_phase next);
+	void *phase_user;
 
 	struct ddpg_scratch *scratch;
 };

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""plot, info and bench: pictures that are pictures, answers that are JSON."""
+"""plot and info: pictures that are pictures, answers that are JSON."""
 
 import json
 import xml.etree.ElementTree
@@ -89,28 +89,6 @@ def info():
     says(fixar("info").stdout, r"^fixar \d", r"(?m)^engines .*\(chosen\)", r"(?m)^cards +none|^card [0-9a-f:.]+: ", "pendulum")
 
 
-def bench():
-    """bench --json has a row for each precision, batch and number of threads."""
-    answer = json.loads(fixar("bench", "--batch", "8,16", "--threads", "1,2", "--hidden", "16,16", "--shape", "3,1", "--rounds", "3",
-                              "--seconds", "0.01", "--json", "--quiet").stdout)
-    keys = {(row["precision"], row["batch"], row["threads"]) for row in answer["rows"]}
-    assert keys == {(p, b, t) for p in ("float32", "fixed32", "qat16", "qat16x16") for b in (8, 16) for t in (1, 2)}, keys
-    for row in answer["rows"]:
-        assert 0 < row["slowest"] <= row["steps_per_second"] <= row["fastest"], row
-        assert abs(row["ips"] - row["batch"] * row["steps_per_second"]) < 1e-6 * row["ips"], row
-    assert {row["precision"] for row in answer["acting"]} == {"float32", "fixed32", "qat16", "qat16x16"}, answer
-    assert all(row["batch"] == 1 and row["actions_per_second"] > 0 for row in answer["acting"]), answer
-
-
-def bench_text():
-    """bench prints a table, and refuses what it cannot measure."""
-    says(fixar("bench", "-p", "fixed32", "-b", "8", "--hidden", "8", "--rounds", "1", "--seconds", "0").stdout,
-         r"precision +batch +threads +steps/s", r"(?m)^fixed32 +8 +\d", "actions/s")
-    says(fixar("bench", "-p", "int8", code=2).stderr, '"int8"', "float32, fixed32, qat16 or qat16x16")
-    says(fixar("bench", "--shape", "17", code=2).stderr, '"17"', "17,6")
-    says(fixar("bench", "--engine", "sse9", code=2).stderr, "sse9")
-
-
 tests.run(png)
 tests.run(svg)
 tests.run(folder_of_runs)
@@ -119,6 +97,4 @@ tests.run(terminal)
 tests.run(metrics)
 tests.run(plot_errors)
 tests.run(info)
-tests.run(bench)
-tests.run(bench_text)
 tests.finish()

@@ -1,22 +1,16 @@
 // SPDX-License-Identifier: MIT
-/*
- * fixar bench: the speed of training and of acting. On a machine that others use too one number means little: all cases
- * are measured in turns, several times round, and the median is given with the slowest and the fastest round.
- */
-#include <errno.h>
-#include <math.h>
+/* fixar bench: the options, and what all measurements share. */
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
-#include "bench_case.h"
+#include "bench.h"
 #include "commands.h"
 #include "device.h"
 #include "progress.h"
-
-#define MAX_LIST 16
 
 enum {
 	KEY_THREADS = 0x1000,
@@ -26,17 +20,15 @@ enum {
 	KEY_ROUNDS,
 	KEY_SECONDS,
 	KEY_JSON,
+	KEY_KERNELS,
+	KEY_PLATFORM,
+	KEY_DEVICE,
 };
 
-struct bench_arguments {
-	enum fixar_precision precisions[MAX_LIST];
-	uint64_t batches[MAX_LIST], threads[MAX_LIST];
-	size_t precision_count, batch_count, thread_count;
-	struct bench_shape shape;
-	const char *engine;
-	unsigned rounds;
-	double seconds;
-	bool json;
+struct parsed {
+	struct bench_arguments arguments;
+	int (*what)(const struct bench_arguments *arguments);
+	bool threads_given;
 };
 
 static size_t read_list(const struct argp_state *state, const char *option, const char *text, uint64_t low,
@@ -60,17 +52,19 @@ static void read_precisions(struct bench_arguments *arguments, const struct argp
 
 	arguments->precision_count = 0;
 	while ((item = strsep(&rest, ",")))
-		if (arguments->precision_count == MAX_LIST ||
+		if (arguments->precision_count == BENCH_MAX_LIST ||
 		    fixar_precision_parse(item, &arguments->precisions[arguments->precision_count++]))
 			argp_error(state,
-				   "precision is \"%s\"; expected float32, fixed32, qat16 or qat16x16, or several with commas",
+				   "precision is \"%s\"; expected float32, fixed32, qat16 or qat16x16, or several with "
+				   "commas",
 				   text);
 	free(copy);
 }
 
 static error_t parse_option(int key, char *text, struct argp_state *state)
 {
-	struct bench_arguments *arguments = state->input;
+	struct parsed *parsed = state->input;
+	struct bench_arguments *arguments = &parsed->arguments;
 	uint64_t values[FIXAR_MAX_HIDDEN];
 
 	switch (key) {
@@ -78,10 +72,12 @@ static error_t parse_option(int key, char *text, struct argp_state *state)
 		read_precisions(arguments, state, text);
 		return 0;
 	case 'b':
-		arguments->batch_count = read_list(state, "batch", text, 1, 65536, MAX_LIST, arguments->batches);
+		arguments->batch_count = read_list(state, "batch", text, 1, 65536, BENCH_MAX_LIST, arguments->batches);
 		return 0;
 	case KEY_THREADS:
-		arguments->thread_count = read_list(state, "threads", text, 1, 1024, MAX_LIST, arguments->threads);
+		parsed->threads_given = true;
+		arguments->thread_count =
+			read_list(state, "threads", text, 1, 1024, BENCH_MAX_LIST, arguments->threads);
 		return 0;
 	case KEY_ENGINE:
 		arguments->engine = device_engine(state, text);
@@ -105,6 +101,21 @@ static error_t parse_option(int key, char *text, struct argp_state *state)
 		if (cli_parse_double(text, &arguments->seconds) || arguments->seconds < 0 || arguments->seconds > 3600)
 			argp_error(state, "seconds is \"%s\"; expected a number from 0 to 3600", text);
 		return 0;
+	case KEY_KERNELS:
+		if (parsed->what != bench_steps && parsed->what != bench_kernels)
+			argp_error(state, "--kernels and --platform are two measurements: expected one of them");
+		parsed->what = bench_kernels;
+		return 0;
+	case KEY_PLATFORM:
+		if (parsed->what != bench_steps && parsed->what != bench_platform)
+			argp_error(state, "--kernels and --platform are two measurements: expected one of them");
+		parsed->what = bench_platform;
+		if (text)
+			arguments->environment = text;
+		return 0;
+	case KEY_DEVICE:
+		arguments->device = text;
+		return 0;
 	case KEY_JSON:
 		arguments->json = true;
 		return 0;
@@ -114,9 +125,23 @@ static error_t parse_option(int key, char *text, struct argp_state *state)
 	case ARGP_KEY_ARG:
 		argp_error(state, "\"%s\" is one argument too many; expected none", text);
 		return 0;
+	case ARGP_KEY_END:
+		if (arguments->device && parsed->what != bench_platform)
+			argp_error(state, "--device belongs to --platform");
+		return 0;
 	default:
 		return ARGP_ERR_UNKNOWN;
 	}
+}
+
+/* ---- What all measurements share ---- */
+
+double bench_processor_time(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &now);
+	return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
 }
 
 static int ascending(const void *a, const void *b)
@@ -126,196 +151,102 @@ static int ascending(const void *a, const void *b)
 	return (x > y) - (x < y);
 }
 
-static double median(const double *sorted, unsigned count)
+struct bench_spread bench_spread(double *values, unsigned count)
 {
-	return count % 2 ? sorted[count / 2] : (sorted[count / 2 - 1] + sorted[count / 2]) / 2;
+	qsort(values, count, sizeof(double), ascending);
+	return (struct bench_spread){
+		.low = values[0],
+		.median = count % 2 ? values[count / 2] : (values[count / 2 - 1] + values[count / 2]) / 2,
+		.high = values[count - 1],
+	};
 }
 
-/* Training cases of all precisions, batches and threads, then one acting case for each precision. */
-static struct bench_case *make_cases(const struct bench_arguments *arguments, size_t *count)
+json_t *bench_spread_json(const struct bench_spread *spread)
 {
-	size_t capacity = arguments->precision_count * (arguments->batch_count * arguments->thread_count + 1), n = 0;
-	struct bench_case *cases = calloc(capacity, sizeof(*cases));
-
-	if (!cases)
-		exit(CLI_FAILED);
-	for (size_t t = 0; t < arguments->thread_count; t++)
-		for (size_t b = 0; b < arguments->batch_count; b++)
-			for (size_t p = 0; p < arguments->precision_count; p++)
-				cases[n++] = (struct bench_case){
-					.precision = arguments->precisions[p],
-					.batch = (uint32_t)arguments->batches[b],
-					.threads = (uint32_t)arguments->threads[t],
-				};
-	for (size_t p = 0; p < arguments->precision_count; p++)
-		cases[n++] = (struct bench_case){ .precision = arguments->precisions[p], .threads = 1 };
-	for (size_t i = 0; i < n; i++) {
-		cases[i].rates = calloc(arguments->rounds, sizeof(double));
-		if (!cases[i].rates)
-			exit(CLI_FAILED);
-	}
-	*count = n;
-	return cases;
+	return json_pack("{s:f, s:f, s:f}", "median", spread->median, "lowest", spread->low, "highest", spread->high);
 }
 
-/* Round 0 warms up and is not counted. */
-static int measure(const struct bench_arguments *arguments, struct bench_case *cases, size_t count)
+const char *bench_spread_text(const struct bench_spread *spread, char *buffer)
 {
-	bool terminal = progress_columns(STDERR_FILENO) && !cli_quiet;
+	snprintf(buffer, CLI_TEXT, spread->median < 1000 ? "%.1f to %.1f" : "%.0f to %.0f", spread->low, spread->high);
+	return buffer;
+}
 
-	for (unsigned round = 0; round <= arguments->rounds; round++) {
-		for (size_t i = 0; i < count; i++) {
-			double rate = bench_case_run(&cases[i], round ? arguments->seconds : arguments->seconds / 4);
+void bench_progress(const struct bench_arguments *arguments, unsigned round, size_t index, size_t count)
+{
+	if (progress_columns(STDERR_FILENO) && !cli_quiet)
+		fprintf(stderr, "\rround %u of %u, case %zu of %zu\033[K", round, arguments->rounds, index + 1, count);
+}
 
-			if (rate < 0) {
-				cli_error("%s with batch %u failed: %s", fixar_precision_name(cases[i].precision),
-					  cases[i].batch, strerror((int)-rate));
-				return CLI_FAILED;
-			}
-			if (cli_interrupted())
-				return CLI_INTERRUPTED;
-			if (round)
-				cases[i].rates[round - 1] = rate;
-			if (terminal)
-				fprintf(stderr, "\rround %u of %u, case %zu of %zu\033[K", round, arguments->rounds,
-					i + 1, count);
-		}
-	}
-	if (terminal)
+void bench_progress_end(void)
+{
+	if (progress_columns(STDERR_FILENO) && !cli_quiet)
 		fprintf(stderr, "\r\033[K");
-	for (size_t i = 0; i < count; i++)
-		qsort(cases[i].rates, arguments->rounds, sizeof(double), ascending);
-	return CLI_OK;
 }
 
-static void print_text(const struct bench_arguments *arguments, const struct bench_case *cases, size_t count)
+json_t *bench_json_head(const struct bench_arguments *arguments, const char *device)
 {
-	bool acting = false;
-
-	printf("%-9s%7s%9s%12s%24s%12s\n", "precision", "batch", "threads", "steps/s", "slowest to fastest", "IPS");
-	for (size_t i = 0; i < count; i++) {
-		const struct bench_case *bench = &cases[i];
-		double rate = median(bench->rates, arguments->rounds);
-		char ips[CLI_TEXT], spread[CLI_TEXT];
-
-		snprintf(spread, sizeof(spread), bench->batch ? "%.1f to %.1f" : "%.0f to %.0f", bench->rates[0],
-			 bench->rates[arguments->rounds - 1]);
-		if (!bench->batch && !acting)
-			printf("\nActing on one observation, one thread:\n%-9s%28s%24s\n", "precision", "actions/s",
-			       "slowest to fastest");
-		acting = !bench->batch;
-		if (acting)
-			printf("%-9s%28.0f%24s\n", fixar_precision_name(bench->precision), rate, spread);
-		else
-			printf("%-9s%7u%9u%12.1f%24s%12s\n", fixar_precision_name(bench->precision), bench->batch,
-			       bench->threads, rate, spread, cli_group((uint64_t)(rate * bench->batch), ips));
-	}
-}
-
-static void print_json(const struct bench_arguments *arguments, const struct bench_case *cases, size_t count)
-{
-	json_t *rows = json_array(), *acting = json_array(), *hidden = json_array(), *answer;
+	json_t *hidden = json_array();
 
 	for (uint32_t i = 0; i < arguments->shape.hidden_count; i++)
 		json_array_append_new(hidden, json_integer(arguments->shape.hidden[i]));
-	for (size_t i = 0; i < count; i++) {
-		const struct bench_case *bench = &cases[i];
-		double rate = median(bench->rates, arguments->rounds), low = bench->rates[0];
-		double high = bench->rates[arguments->rounds - 1];
-		const char *precision = fixar_precision_name(bench->precision);
-
-		if (bench->batch)
-			json_array_append_new(rows,
-					      json_pack("{s:s, s:I, s:I, s:f, s:f, s:f, s:f}", "precision", precision,
-							"batch", (json_int_t)bench->batch, "threads",
-							(json_int_t)bench->threads, "steps_per_second", rate, "ips",
-							rate * bench->batch, "slowest", low, "fastest", high));
-		else
-			json_array_append_new(acting,
-					      json_pack("{s:s, s:I, s:I, s:f, s:f, s:f}", "precision", precision,
-							"batch", (json_int_t)1, "threads", (json_int_t)bench->threads,
-							"actions_per_second", rate, "slowest", low, "fastest", high));
-	}
-	answer =
-		json_pack("{s:s, s:I, s:I, s:o, s:I, s:f, s:o, s:o}", "device", bench_case_device(&cases[0]),
-			  "observation_dim", (json_int_t)arguments->shape.observation_dim, "action_dim",
-			  (json_int_t)arguments->shape.action_dim, "hidden", hidden, "rounds",
-			  (json_int_t)arguments->rounds, "seconds", arguments->seconds, "rows", rows, "acting", acting);
-	cli_print_json(answer);
-	json_decref(answer);
-}
-
-static int run(const struct bench_arguments *arguments)
-{
-	size_t count;
-	struct bench_case *cases = make_cases(arguments, &count);
-	int code = CLI_OK;
-
-	cli_catch_interrupts();
-	for (size_t i = 0; i < count && !code; i++) {
-		int error = bench_case_open(&cases[i], &arguments->shape, arguments->engine);
-
-		if (error) {
-			cli_error("%s with batch %u cannot be measured: %s", fixar_precision_name(cases[i].precision),
-				  cases[i].batch, strerror(-error));
-			code = CLI_FAILED;
-		}
-	}
-	if (!code) {
-		cli_note("%u observations, %u actions; median of %u rounds of %g s, all cases in turns; qat16 and "
-			 "qat16x16 after their switch.",
-			 arguments->shape.observation_dim, arguments->shape.action_dim, arguments->rounds,
-			 arguments->seconds);
-		code = measure(arguments, cases, count);
-	}
-	if (!code && arguments->json)
-		print_json(arguments, cases, count);
-	else if (!code)
-		print_text(arguments, cases, count);
-	for (size_t i = 0; i < count; i++) {
-		bench_case_close(&cases[i]);
-		free(cases[i].rates);
-	}
-	free(cases);
-	return code;
+	return json_pack("{s:s, s:I, s:I, s:o, s:I, s:f}", "device", device, "observation_dim",
+			 (json_int_t)arguments->shape.observation_dim, "action_dim",
+			 (json_int_t)arguments->shape.action_dim, "hidden", hidden, "rounds",
+			 (json_int_t)arguments->rounds, "seconds", arguments->seconds);
 }
 
 int cmd_bench(int argc, char **argv)
 {
 	static const struct argp_option options[] = {
-		{ "precision", 'p', "LIST", 0, "Precisions; default float32,fixed32,qat16,qat16x16", 1 },
-		{ "batch", 'b', "LIST", 0, "Batches; default 64,128,256,512", 1 },
-		{ "threads", KEY_THREADS, "LIST", 0, "Numbers of threads; default one per processor", 1 },
-		{ "engine", KEY_ENGINE, "NAME", 0, "CPU kernels: auto, scalar, avx2, avx512 or neon", 1 },
-		{ "hidden", KEY_HIDDEN, "N,N", 0, "Widths of the hidden layers; default 400,300", 1 },
-		{ "shape", KEY_SHAPE, "N,N", 0, "Observations and actions; default 17,6 (HalfCheetah's)", 1 },
-		{ "rounds", KEY_ROUNDS, "N", 0, "How often every case is measured; default 5", 1 },
-		{ "seconds", KEY_SECONDS, "X", 0, "How long each time; default 0.3", 1 },
-		{ "json", KEY_JSON, NULL, 0, "The answer as JSON", 1 },
-		{ "quiet", 'q', NULL, 0, "Say nothing but errors and the answer", 1 },
+		{ NULL, 0, NULL, 0, "What to measure; default training and acting on the CPU alone:", 1 },
+		{ "kernels", KEY_KERNELS, NULL, 0,
+		  "Single products, as a share of what the processor's multipliers can do, one thread", 1 },
+		{ "platform", KEY_PLATFORM, "ENV", OPTION_ARG_OPTIONAL,
+		  "The whole loop: act, step, store, sample, train; default with halfcheetah", 1 },
+		{ "device", KEY_DEVICE, "WHERE", 0, "With --platform: a card (default cpu)", 1 },
+		{ NULL, 0, NULL, 0, "Cases:", 2 },
+		{ "precision", 'p', "LIST", 0, "Precisions; default float32,fixed32,qat16,qat16x16", 2 },
+		{ "batch", 'b', "LIST", 0, "Batches; default 64,128,256,512", 2 },
+		{ "threads", KEY_THREADS, "LIST", 0, "Numbers of threads; default 1 and one per processor", 2 },
+		{ "engine", KEY_ENGINE, "NAME", 0, "CPU kernels: auto, scalar, avx2, avx512 or neon", 2 },
+		{ "hidden", KEY_HIDDEN, "N,N", 0, "Widths of the hidden layers; default 400,300", 2 },
+		{ "shape", KEY_SHAPE, "N,N", 0, "Observations and actions; default 17,6 (HalfCheetah's)", 2 },
+		{ "rounds", KEY_ROUNDS, "N", 0, "How often every case is measured; default 5", 2 },
+		{ "seconds", KEY_SECONDS, "X", 0, "How long each time; default 0.3", 2 },
+		{ NULL, 0, NULL, 0, "Output:", 3 },
+		{ "json", KEY_JSON, NULL, 0, "The answer as JSON", 3 },
+		{ "quiet", 'q', NULL, 0, "Say nothing but errors and the answer", 3 },
 		{ 0 },
 	};
 	static const struct argp argp = {
 		.options = options,
 		.parser = parse_option,
-		.doc = "Measures training steps and actions per second, without environment and replay memory. IPS is "
-		       "the batch "
-		       "times the training steps per second.",
+		.doc = "Measures the speed of this machine: training steps and actions per second, single products, or "
+		       "the "
+		       "whole loop with an environment. IPS is the batch times the training steps per second.",
 	};
-	struct bench_arguments arguments = {
-		.precisions = { FIXAR_FLOAT32, FIXAR_FIXED32, FIXAR_QAT16, FIXAR_QAT16X16 },
-		.precision_count = 4,
-		.batches = { 64, 128, 256, 512 },
-		.batch_count = 4,
-		.thread_count = 1,
-		.shape = { .observation_dim = 17, .action_dim = 6, .hidden_count = 2, .hidden = { 400, 300 } },
-		.rounds = 5,
-		.seconds = 0.3,
+	struct parsed parsed = {
+		.what = bench_steps,
+		.arguments = {
+			.precisions = { FIXAR_FLOAT32, FIXAR_FIXED32, FIXAR_QAT16, FIXAR_QAT16X16 },
+			.precision_count = 4,
+			.batches = { 64, 128, 256, 512 },
+			.batch_count = 4,
+			.threads = { 1 },
+			.thread_count = 1,
+			.shape = { .observation_dim = 17, .action_dim = 6, .hidden_count = 2, .hidden = { 400, 300 } },
+			.environment = "halfcheetah",
+			.rounds = 5,
+			.seconds = 0.3,
+		},
 	};
 	cpu_set_t set;
 
-	arguments.threads[0] = sched_getaffinity(0, sizeof(set), &set) ? 1 : (uint64_t)CPU_COUNT(&set);
-	if (cli_parse(&argp, "fixar bench", argc, argv, &arguments))
+	if (cli_parse(&argp, "fixar bench", argc, argv, &parsed))
 		return CLI_USAGE;
-	return run(&arguments);
+	if (!parsed.threads_given && !sched_getaffinity(0, sizeof(set), &set) && CPU_COUNT(&set) > 1)
+		parsed.arguments.threads[parsed.arguments.thread_count++] = (uint64_t)CPU_COUNT(&set);
+	cli_catch_interrupts();
+	return parsed.what(&parsed.arguments);
 }

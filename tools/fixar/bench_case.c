@@ -3,7 +3,7 @@
  * The speed of the device alone: no environment, no replay memory. The inputs are random numbers of the size that
  * observations and rewards have; nothing in the arithmetic depends on the values.
  */
-#include "bench_case.h"
+#include "bench.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -164,12 +164,13 @@ const char *bench_case_device(const struct bench_case *bench)
 	return fixar_device_description(bench->state->device);
 }
 
-double bench_case_run(struct bench_case *bench, double seconds)
+int bench_case_run(struct bench_case *bench, double seconds, double *rate, double *processor_rate)
 {
 	struct bench_state *state = bench->state;
 	const struct device_ops *ops = state->agent->ops;
-	double start = cli_now(), passed;
+	const double start = cli_now(), processor_start = bench_processor_time();
 	uint64_t done = 0;
+	double passed;
 	int error = 0;
 
 	do {
@@ -185,5 +186,7 @@ double bench_case_run(struct bench_case *bench, double seconds)
 		}
 		passed = cli_now() - start;
 	} while (!error && passed < seconds && !cli_interrupted());
-	return error ? error : (double)done / passed;
+	*rate = (double)done / passed;
+	*processor_rate = (double)done / (bench_processor_time() - processor_start);
+	return error;
 }

@@ -16,7 +16,8 @@ struct bench_case {
 	uint32_t batch;			/* of training steps; 0: acting on one observation */
 	uint32_t threads;
 	struct bench_state *state;
-	double *rates; /* one for each round, per second */
+	double *rates;		 /* one for each round, per second of wall time */
+	double *processor_rates; /* per second of processor time */
 };
 
 /* Opens the device and makes the agent; for qat16 trains a few steps, and switches. 0 or -errno. */
@@ -24,7 +25,7 @@ int bench_case_open(struct bench_case *bench, const struct bench_shape *shape, c
 void bench_case_close(struct bench_case *bench);
 const char *bench_case_device(const struct bench_case *bench);
 
-/* Works for so many seconds (and at least once); the rate per second, or a negative errno value. */
-double bench_case_run(struct bench_case *bench, double seconds);
+/* Works for so many seconds (and at least once): how often per second of both clocks. 0 or -errno. */
+int bench_case_run(struct bench_case *bench, double seconds, double *rate, double *processor_rate);
 
 #endif /* FIXAR_TOOLS_BENCH_CASE_H */

@@ -1,0 +1,125 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""bench: what it answers, and what it refuses. No test here asks how fast anything is."""
+
+import json
+import subprocess
+
+from tool import *
+
+PRECISIONS = ["float32", "fixed32", "qat16", "qat16x16"]
+QUICK = ["--hidden", "16,16", "--rounds", "3", "--seconds", "0.01", "--quiet"]
+
+
+def answer(*arguments):
+    return json.loads(fixar("bench", *arguments, *QUICK, "--json").stdout)
+
+
+def rows():
+    """bench --json has a row for each precision, batch and number of threads."""
+    got = answer("--batch", "8,16", "--threads", "1,2", "--shape", "3,1")
+    keys = {(row["precision"], row["batch"], row["threads"]) for row in got["rows"]}
+    assert keys == {(p, b, t) for p in PRECISIONS for b in (8, 16) for t in (1, 2)}, keys
+    for row in got["rows"]:
+        assert 0 < row["slowest"] <= row["steps_per_second"] <= row["fastest"], row
+        assert abs(row["ips"] - row["batch"] * row["steps_per_second"]) < 1e-6 * row["ips"], row
+        assert row["steps_per_processor_second"] > 0, row
+    assert {row["precision"] for row in got["acting"]} == set(PRECISIONS), got
+    assert all(row["batch"] == 1 and row["actions_per_second"] > 0 and row["actions_per_processor_second"] > 0
+               for row in got["acting"]), got
+    assert got["observation_dim"] == 3 and got["action_dim"] == 1 and got["hidden"] == [16, 16] and got["rounds"] == 3, got
+
+
+def traffic():
+    """Bytes of a step grow with the batch by what its samples take, and are fewer with 16-bit operands."""
+    got = answer("--batch", "64,128,192", "--threads", "1", "--shape", "17,6")
+    size = {(row["precision"], row["batch"]): row["bytes_per_step"] for row in got["rows"]}
+    for precision in PRECISIONS:
+        first, second = size[precision, 128] - size[precision, 64], size[precision, 192] - size[precision, 128]
+        assert first > 0 and abs(first - second) < 1e-9 * first, (precision, first, second)
+        assert size[precision, 64] > first, "parameters cost as well"
+    assert size["qat16x16", 64] < size["qat16", 64], size
+
+
+def kernels():
+    """bench --kernels has each product of each path, as a share of limits that it measured."""
+    got = answer("--kernels", "--batch", "8,64")
+    paths = {(row["path"], row["product"], row["batch"]) for row in got["kernels"]}
+    full = {("full", product, batch) for product in ("forward", "dX", "dW") for batch in (8, 64)}
+    assert paths >= full and (paths == full or ("16x16", "dX", 64) in paths and ("half", "dX", 8) not in paths), paths
+    for row in got["kernels"]:
+        for rate in (row["gmacs"], row["gmacs_with_forms"]):
+            assert 0 < rate["lowest"] <= rate["median"] <= rate["highest"], row
+        assert ("share" in row) == bool(got["limits"]), row
+        assert "share" not in row or (0 < row["share"] and 0 < row["share_with_forms"]), row
+    assert all(limit["instructions"] and limit["gmacs"]["median"] > 0 for limit in got["limits"]), got["limits"]
+    assert got["inputs"] == 16 and got["outputs"] == 16, got
+    text = fixar("bench", "--kernels", "--batch", "8", "--engine", "scalar", *QUICK).stdout
+    says(text, r"(?m)^full +forward +8 ", r"(?m)^full +dW +8 ")
+    assert "16x16" not in text and "%" not in text, "the scalar engine has no narrow products, and no limit was measured for it"
+
+
+def platform():
+    """bench --platform says where the time of the loop goes; shares add up to all of it."""
+    got = answer("--platform=pendulum", "--batch", "16", "--threads", "1,2")
+    keys = {(row["precision"], row["batch"], row["threads"]) for row in got["platform"]}
+    assert keys == {(p, 16, t) for p in PRECISIONS for t in (1, 2)}, keys
+    assert got["environment"] == "pendulum" and got["paper_platform_ips"] == 25293.3, got
+    for row in got["platform"]:
+        assert set(row["shares"]) == {"act", "environment", "store", "sample", "train", "other"}, row
+        assert all(0 <= share <= 1 for share in row["shares"].values()) and row["shares"]["train"] > 0, row
+        # Each is a median of three rounds, so the sum is not exact.
+        assert 0.5 < sum(row["shares"].values()) < 1.5, row
+        assert 0 < row["slowest"] <= row["steps_per_second"] <= row["fastest"] and row["ips"] > 0, row
+        if row["precision"] == "float32":
+            assert row["card_train_seconds"] is None and row["ips_with_card"] is None, row
+        else:
+            assert 0 < row["card_act_seconds"] < row["card_train_seconds"] and row["ips_with_card"] > 0, row
+    says(fixar("bench", "--platform=pendulum", "-p", "fixed32", "-b", "16", "--threads", "1", *QUICK).stdout,
+         r"(?m)^precision .* act environment ", r"(?m)^fixed32 +16 +1 ", r"25,293\.3")
+
+
+def model_agrees():
+    """What --platform says of a card is what fixar model says."""
+    got = answer("--platform=pendulum", "--batch", "16", "--threads", "1", "-p", "fixed32,qat16")
+    model = json.loads(fixar("model", "--env", "pendulum", "--hidden", "16,16", "--batch", "16", "--json").stdout)
+    for row in got["platform"]:
+        cycles = next(m["cycles"] for m in model["training"] if m["precision"] == row["precision"])
+        seconds = cycles / (model["array"]["clock_mhz"] * 1e6)
+        assert abs(row["card_train_seconds"] - seconds) < 1e-9 * seconds, (row, seconds)
+
+
+def text():
+    """bench prints a table."""
+    says(fixar("bench", "-p", "fixed32", "-b", "8", "--hidden", "8", "--rounds", "1", "--seconds", "0").stdout,
+         r"precision +batch +threads +steps/s", r"(?m)^fixed32 +8 +\d", "actions/s")
+
+
+def errors():
+    """bench refuses what it cannot measure, and says what it expected."""
+    says(fixar("bench", "-p", "int8", code=2).stderr, '"int8"', "float32, fixed32, qat16 or qat16x16")
+    says(fixar("bench", "--shape", "17", code=2).stderr, '"17"', "17,6")
+    says(fixar("bench", "--engine", "sse9", code=2).stderr, "sse9")
+    says(fixar("bench", "--batch", "0", code=2).stderr, '"0"')
+    says(fixar("bench", "--kernels", "--platform", code=2).stderr, "one of them")
+    says(fixar("bench", "--device", "cpu", code=2).stderr, "--platform")
+    says(fixar("bench", "--platform=moonlander", code=1).stderr, "moonlander")
+    says(fixar("bench", "--platform=pendulum", "--device", "/dev/accel/accel99", "-p", "fixed32", code=1).stderr, "accel99")
+    says(fixar("bench", "--platform=pendulum", "--device", "cpu", "-p", "float32", code=2).stderr, "no float32")
+
+
+def interrupt():
+    """An interrupt ends it at once with code 130."""
+    for what in ([], ["--kernels"], ["--platform=pendulum"]):
+        process = start("bench", *what, "--seconds", "30", "--rounds", "50", "-q", "-b", "8", "--hidden", "8,8")
+        try:
+            process.wait(1)
+        except subprocess.TimeoutExpired:
+            process.send_signal(signal.SIGINT)
+        assert process.wait(60) == 130, (what, process.returncode)
+
+
+tests = Tests()
+for test in (rows, traffic, kernels, platform, model_agrees, text, errors, interrupt):
+    tests.run(test)
+tests.finish()
