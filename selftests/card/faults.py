@@ -24,6 +24,10 @@ AT_PROBE = {
     "cms-dead": ("the card management controller does not answer: no sensors", True),
 }
 
+# The same after a bus reset: the card comes back as another one, and is given up.
+AFTER_RESET = ["identity-magic", "identity-version", "identity-schema", "identity-xdma"]
+RESET = ["core-stall", "core-reset-stuck"]  # leads to one
+
 # The driver's names of the rungs that the card documents.
 RUNGS = {"poll": "poll", "resume": "resume", "channel-stop": "channel", "soft-reset": "core", "bus-reset": "bus"}
 
@@ -50,6 +54,14 @@ def listed(build):
             card.wait()
 
 
+def rows(listed):
+    """The rows of the table: pairs of a fault, as the card lists it, and the names of all that are armed for it."""
+    by_name = {fault["name"]: fault for fault in listed}
+    return [*((fault, [*TOGETHER.get(name, []), name]) for name, fault in by_name.items()),
+            *((dict(by_name[name], name=f"{name}-after-reset", meaning=f"after a bus reset: {by_name[name]['meaning']}"), [*RESET, name])
+              for name in AFTER_RESET)]
+
+
 def judge(fault, row, sound):
     """Everything that is wrong with a row of recovery_test.py. `sound`: the clients of a run without a fault."""
     name, wrong = fault["name"], []
@@ -65,7 +77,7 @@ def judge(fault, row, sound):
     for client, expected in zip(row.clients, sound):
         if client not in broken and client["crc"] != expected["crc"]:
             wrong.append(f"a client has {client['crc']} instead of {expected['crc']}")
-    if name in GONE:
+    if name in GONE or name.endswith("-after-reset"):
         if not broken or any(client["state"] != "gone" for client in broken):
             wrong.append("the card was not given up for all clients")
         if row.rungs[-1:] != ["unplug"]:

@@ -7,37 +7,20 @@ rounds=$2
 trace=/sys/kernel/tracing
 driver=/sys/bus/pci/drivers/fixar
 
-# The node of the first card, which may be gone.
-node() {
-	for entry in /sys/bus/pci/devices/$first/{accel/accel,drm/renderD}*; do
-		[ -e "$entry" ] || continue
-		case $entry in
-		*/accel/*) echo "/dev/accel/${entry##*/}" ;;
-		*) echo "/dev/dri/${entry##*/}" ;;
-		esac
-		return
-	done
-}
-
 works() {
-	[ "$(node)" ] && [ -e "$(node)" ] &&
-		FIXAR_DEVICE=$(node) "$programs/query_test" -t the_device_is_what_the_contract_allows >/dev/null
+	usable $first && FIXAR_DEVICE=$(node $first) "$programs/query_test" -t the_device_is_what_the_contract_allows >/dev/null
 }
 
 # The bus is asked again.
 bring_back() {
 	[ -e "/sys/bus/pci/devices/$first" ] && echo 1 >/sys/bus/pci/devices/$first/remove
 	echo 1 >/sys/bus/pci/rescan
-	for _ in $(seq 600); do
-		[ "$(node)" ] && [ -e "$(node)" ] && return
-		sleep 0.1
-	done
-	give_up "the first card does not come back"
+	await 60 usable $first
 }
 
 # Three clients.
 clients() {
-	FIXAR_DEVICE=$(node) "$programs/recovery_clients" "$rounds"
+	FIXAR_DEVICE=$(node $first) "$programs/recovery_clients" "$rounds"
 	# What recovery has to do after the last fence: the work is done when its queue says nothing new.
 	before=
 	while [ "$before" != "$(cat $trace/trace; dmesg)" ]; do
@@ -51,7 +34,7 @@ probe() {
 	bound=0
 	echo $first 2>/dev/null >$driver/bind && bound=1
 	there=0
-	[ "$(node)" ] && there=1
+	[ "$(node $first)" ] && there=1
 	sensors=$(find /sys/bus/pci/devices/$first/hwmon -name 'temp*_input' 2>/dev/null | wc -l)
 	[ $bound = 1 ] && "$FIXAR" train pendulum --quiet --steps 10 --device $first --out /tmp/refused 2>&1 | sed 's/^/SAID /'
 	rm -rf /tmp/refused

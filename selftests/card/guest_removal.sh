@@ -8,32 +8,8 @@ trace=/sys/kernel/tracing
 devices=/sys/bus/pci/devices
 driver=/sys/bus/pci/drivers/fixar
 
-node() { # ADDRESS
-	for entry in $devices/$1/{accel/accel,drm/renderD}*; do
-		[ -e "$entry" ] || continue
-		case $entry in
-		*/accel/*) echo "/dev/accel/${entry##*/}" ;;
-		*) echo "/dev/dri/${entry##*/}" ;;
-		esac
-		return
-	done
-}
-
 clients() { # ADDRESS ROUNDS
 	FIXAR_DEVICE=$(node "$1") "$programs/recovery_clients" "$2"
-}
-
-await() { # SECONDS CONDITION...
-	local tries=$(($1 * 10))
-	shift
-	while ! "$@"; do
-		[ $((tries--)) -gt 0 ] || give_up "not so: $*"
-		sleep 0.1
-	done
-}
-
-usable() { # ADDRESS
-	[ "$(node "$1")" ] && [ -e "$(node "$1")" ]
 }
 
 away() { # ADDRESS

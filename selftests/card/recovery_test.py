@@ -5,11 +5,12 @@
 The rows are the card's own list of faults (request `faults`). For each: what the driver logged, what each client saw, which rungs
 were taken according to the driver (trace point fixar_rung) and to the card (its counts of resets). Clients that did not fail have,
 byte for byte, the results of a run without a fault. The documented rung is taken; a fault without a row, or a rung that no fault
-led to, is a failure. faults.py has what is expected. The rows are written to recovery-table.md in the folder of the build.
+led to, is a failure. faults.py has what is expected. The rows are written to recovery-KERNEL.md in the folder of the build.
 
     selftests/card/recovery_test.py [FAULT]...         (default: one for each rung and those of the probe; with FIXAR_TEST_FULL=1 all)
 
-FIXAR_TEST_SEED: for other random points; they differ from run to run only with FIXAR_TEST_FULL=1. FIXAR_VM_KERNELS: the first of them is the kernel.
+FIXAR_TEST_SEED: for other random points; they differ from run to run only with FIXAR_TEST_FULL=1. FIXAR_VM_KERNELS names the
+kernels; otherwise it is 6.12, with FIXAR_TEST_FULL=1 all.
 """
 
 import errno
@@ -21,12 +22,11 @@ import sys
 sys.dont_write_bytecode = True
 
 import faults  # noqa: E402
-from vm import BUILD, Failed, Machine  # noqa: E402
+from vm import BUILD, FULL, KERNELS, Failed, Machine  # noqa: E402
 from machine import modules  # noqa: E402
 
-FULL = os.environ.get("FIXAR_TEST_FULL") == "1"
-QUICK = ["write-slave", "channel-stall", "channel-stuck", "interrupt-lost", "core-header", "core-stall", "memory-epoch", "removal-access",
-         *faults.AT_PROBE]
+QUICK = ["write-slave", "channel-stall", "channel-stuck", "interrupt-lost", "core-header", "core-stall", "memory-epoch", "memory-not-ready",
+         "removal-access", *faults.AT_PROBE]
 ROUNDS = 12  # of each of three clients
 # A fault strikes at the n-th occasion, n from 1 to this; of each of which the clients make more. Of other kinds at the first.
 OCCASIONS = {"descriptor": 40, "run": 40, "command": 40, "interrupt": 40, "register access": 300}
@@ -109,13 +109,13 @@ class Run:
     def struck(self, names):
         return {fault["name"]: fault["struck"] for fault in self.card.ask("faults")["faults"] if fault["name"] in names}
 
-    def one(self, names):
+    def one(self, names, what="clients"):
         """Clears what was, arms, lets the clients run or the driver probe, and returns the row."""
         self.machine.until("PAUSE")
         self.card.ask("unfault all")
         if self.card.ask("status")["gone"]:
             self.card.ask("plug")
-        self.machine.go_on("probe" if faults.AT_PROBE.keys() & set(names) else "clients")
+        self.machine.go_on(what)
         self.machine.until("PAUSE")
         resets, struck = self.card.ask("status")["resets"], self.struck(names)
         for name in names:
@@ -129,33 +129,26 @@ class Run:
         return Row(self.machine.said[before:], events, all(number > struck[name] for name, number in self.struck(names).items()))
 
 
-def write_table(rows, release, seed):
-    lines = [f"Linux {release}, seed {seed}, {len(rows)} faults, {ROUNDS} rounds of each client.", "",
+def write_table(rows, kernel, release, seed):
+    lines = [f"Linux {release}, seed {seed}, {len(rows)} rows, {ROUNDS} rounds of each client.", "",
              "| Fault | Type | Documented rung | Log | What the three clients saw | Rungs (driver) | Rungs (card) |",
              "| --- | --- | --- | --- | --- | --- | --- |", *(row.table_line(fault) for fault, row in rows)]
-    (BUILD / "recovery-table.md").write_text("\n".join(lines) + "\n")
+    (BUILD / f"recovery-{kernel}.md").write_text("\n".join(lines) + "\n")
 
 
-def main():
-    kernel = (os.environ.get("FIXAR_VM_KERNELS", "").split() or [None])[0]
-    # One random point is tried again and again by `make check`, which ends each change; others come with FIXAR_TEST_FULL.
-    seed = int(os.environ.get("FIXAR_TEST_SEED") or (random.randrange(1 << 32) if FULL else 1))
-    print(f"KTAP version 1\n# seed {seed}", flush=True)
-    # How many there are is known before the machine runs: the card says so.
-    listed = faults.listed(BUILD)
-    chosen = sys.argv[1:] or [fault["name"] for fault in listed if FULL or fault["name"] in QUICK]
-    if unknown := set(chosen) - {fault["name"] for fault in listed}:
-        raise Failed(f"the card has no fault {' '.join(unknown)}")
+def on_kernel(kernel, listed, chosen, seed):
+    """All rows on one kernel."""
     machine = Machine("guest_recovery.sh", modules.kselftests(), ROUNDS, kernel=kernel, options=["--card-options=--ecc"], timeout=7000)
     rows = []
     try:
         run = Run(machine, random.Random(seed), listed)
         sound = run.one([])
-        report(len(sound.clients) == 3 and not sound.broken() and not sound.rungs, "without a fault all is well", sound.text())
-        for fault in listed:
+        good = len(sound.clients) == 3 and not sound.broken() and not sound.rungs
+        report(good, f"Linux {machine.release}: without a fault all is well", sound.text())
+        for fault, names in faults.rows(listed):
             if fault["name"] not in chosen:
                 continue
-            row = run.one([*faults.TOGETHER.get(fault["name"], []), fault["name"]])
+            row = run.one(names, "probe" if fault["name"] in faults.AT_PROBE else "clients")
             rows.append((fault, row))
             wrong = faults.judge(fault, row, sound.clients)
             report(not wrong, f"{fault['name']}: {fault['meaning']}", wrong + row.text())
@@ -169,9 +162,23 @@ def main():
         machine.go_on("end")
         status, last = machine.end()
         report(status == 0, "the machine ended well, and the kernel has nothing to complain about", last if status else [])
-        write_table(rows, machine.release, seed)
+        write_table(rows, kernel, machine.release, seed)
     finally:
         machine.stop()
+
+
+def main():
+    # One random point is tried again and again by `make check`, which ends each change; others come with FIXAR_TEST_FULL.
+    seed = int(os.environ.get("FIXAR_TEST_SEED") or (random.randrange(1 << 32) if FULL else 1))
+    print(f"KTAP version 1\n# seed {seed}", flush=True)
+    # How many there are is known before the machine runs: the card says so.
+    listed = faults.listed(BUILD)
+    known = [fault["name"] for fault, _ in faults.rows(listed)]
+    chosen = sys.argv[1:] or [name for name in known if FULL or name in QUICK]
+    if unknown := set(chosen) - set(known):
+        raise Failed(f"the card has no fault {' '.join(unknown)}")
+    for kernel in KERNELS:
+        on_kernel(kernel, listed, chosen, seed)
     print(f"1..{count}")
     return 1 if failures else 0
 

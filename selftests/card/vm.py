@@ -27,6 +27,11 @@ BUILD = pathlib.Path(os.environ.get("FIXAR_BUILD") or SOURCE / "build").resolve(
 SLOW = float(os.environ.get("FIXAR_SLOW") or 1)
 
 
+# Kernels of a test: those that FIXAR_VM_KERNELS names, or the usual one, or with FIXAR_TEST_FULL=1 all.
+FULL = os.environ.get("FIXAR_TEST_FULL") == "1"
+KERNELS = os.environ.get("FIXAR_VM_KERNELS", "").split() or (list(kernels.SERIES) if FULL else [kernels.DEFAULT])
+
+
 class Failed(Exception):
     pass
 
