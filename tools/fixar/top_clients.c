@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "cli.h"
 #include "device/card.h"
@@ -126,8 +127,9 @@ size_t top_clients(const char *address, struct top_client **clients)
 	DIR *processes = opendir("/proc");
 	struct dirent *entry;
 
+	/* This program has the card open itself, and is no news. */
 	while (processes && (entry = readdir(processes)))
-		if (isdigit((unsigned char)entry->d_name[0]))
+		if (isdigit((unsigned char)entry->d_name[0]) && atoi(entry->d_name) != getpid())
 			look_at(atoi(entry->d_name), address, &list);
 	if (processes)
 		closedir(processes);
