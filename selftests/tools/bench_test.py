@@ -119,7 +119,17 @@ def interrupt():
         assert process.wait(60) == 130, (what, process.returncode)
 
 
+def comparison():
+    """selftests/bench/compare.py refuses what it cannot compare with."""
+    program = [sys.executable, str(SOURCE / "selftests/bench/compare.py")]
+    for arguments, complaint in ((["--build", "/nonexistent"], "build it first"), (["--rounds", "0"], "at least one round"),
+                                 (["--python", "/nonexistent", "--build", str(BUILD), "--rltools", "/nonexistent"], "no checkout of RLtools")):
+        done = subprocess.run(program + arguments, capture_output=True, text=True)
+        assert done.returncode in (1, 2), done
+        says(done.stderr, complaint)
+
+
 tests = Tests()
-for test in (rows, traffic, kernels, platform, model_agrees, text, errors, interrupt):
+for test in (rows, traffic, kernels, platform, model_agrees, text, errors, interrupt, comparison):
     tests.run(test)
 tests.finish()
