@@ -48,4 +48,12 @@ void step_policy(struct step_agent *agent, struct nn_worker *worker, const struc
 /* Exploration noise of one observation onto its action; the noise state and count advance. */
 void step_add_noise(struct step_agent *agent, int32_t *action);
 
+/* lib/ARITHMETIC.md section 9: a gradient maximum fades until a training step has seen a larger one. */
+static inline uint32_t step_next_maximum(uint32_t maximum, uint32_t seen)
+{
+	const uint32_t faded = maximum - (maximum >> 6);
+
+	return seen > faded ? seen : faded;
+}
+
 #endif /* FIXAR_LIB_STEP_AGENT_H */

@@ -161,16 +161,12 @@ static void train_part(void *user, struct nn_worker *worker)
 	nn_form_weights(worker, all, 4);
 }
 
-/* lib/ARITHMETIC.md section 5: maxima fade until a larger one is seen. */
 static void follow_maxima(struct step_agent *agent)
 {
 	const size_t count = STEP_BACKWARDS * ((size_t)agent->config.hidden_count + 1);
 
-	for (size_t i = 0; i < count; i++) {
-		const uint32_t faded = agent->gradient_maxima[i] - (agent->gradient_maxima[i] >> 6);
-
-		agent->gradient_maxima[i] = agent->seen_maxima[i] > faded ? agent->seen_maxima[i] : faded;
-	}
+	for (size_t i = 0; i < count; i++)
+		agent->gradient_maxima[i] = step_next_maximum(agent->gradient_maxima[i], agent->seen_maxima[i]);
 }
 
 static void begin(struct training *training)

@@ -10,6 +10,7 @@
 #include "fx/fixed.h"
 #include "fx/random.h"
 #include "nn/network.h"
+#include "nn/operands.h"
 #include "pe/engine.h"
 #include "step/agent.h"
 
@@ -130,6 +131,19 @@ static int check_adam_scalars(const struct golden_table *table, const struct gol
 	       golden_same(table, row, 2, constants.step_mantissa) &&
 	       golden_same(table, row, 3, constants.step_shift) && constants.beta1 == settings.beta1 &&
 	       constants.one_minus_beta2 == settings.one_minus_beta2;
+}
+
+static int check_following(const struct golden_table *table, const struct golden_row *row)
+{
+	const enum step_class class = row->in[1] == FX_WEIGHT ? STEP_WEIGHT : STEP_GRADIENT;
+	const struct step_quantizer quantizer = { (int32_t)row->in[2], STEP_FRACTION_FOLLOWS, 1 };
+
+	return golden_same(table, row, 0, nn_operand_fraction(&quantizer, class, (uint32_t)row->in[0]));
+}
+
+static int check_maxima(const struct golden_table *table, const struct golden_row *row)
+{
+	return golden_same(table, row, 0, step_next_maximum((uint32_t)row->in[0], (uint32_t)row->in[1]));
 }
 
 static void run_rows(const char *name, row_check check)
@@ -454,6 +468,8 @@ int main(int argc, char **argv)
 	run_rows("noise", check_noise);
 	run_rows("init", check_init);
 	run_rows("adam_scalars", check_adam_scalars);
+	run_rows("following", check_following);
+	run_rows("maxima", check_maxima);
 	run_products("forward", check_forward);
 	run_products("dx", check_dx);
 	run_products("dw", check_dw);

@@ -158,9 +158,14 @@ static int set_quantizer(struct play *play, const int64_t *in)
 		table[entry + (size_t) class].width = (int32_t)in[2 + 2 * class];
 		table[entry + (size_t) class].fraction = (int32_t)in[3 + 2 * class];
 	}
-	play->mode.quantized = 1;
-	step_set_mode(play->agent, &play->mode);
 	return step_write_quantizers(play->agent, table) == 0;
+}
+
+static int set_precision(struct play *play, uint32_t quantized)
+{
+	play->mode.quantized = quantized;
+	step_set_mode(play->agent, &play->mode);
+	return 1;
 }
 
 /* ---- Outputs ---- */
@@ -304,10 +309,17 @@ static int same_explore_counters(const struct play *play, const struct golden_ro
 
 	for (int i = 0; i < STEP_SATURATIONS; i++)
 		counted[i] = (int64_t)(play->agent->saturation[i] - play->saturation_before[i]);
-	for (int i = STEP_SATURATION_ACTIVATION_QUANTIZER + 1; i < STEP_SATURATIONS; i++)
-		if (counted[i])
-			return 0;
-	return same(play, row, 0, counted, 2);
+	return same(play, row, 0, counted, STEP_SATURATIONS);
+}
+
+static int same_maxima(const struct play *play, const struct golden_row *row)
+{
+	const size_t count = STEP_BACKWARDS * ((size_t)play->config.hidden_count + 1);
+	int64_t maxima[STEP_BACKWARDS * LAYERS_MAX];
+
+	for (size_t i = 0; i < count; i++)
+		maxima[i] = play->agent->gradient_maxima[i];
+	return same(play, row, 0, maxima, count);
 }
 
 static int same_noise_state(const struct play *play, const struct golden_row *row)
@@ -402,6 +414,10 @@ static int body(struct play *play, const struct golden_row *row)
 		return same_counters(play, row);
 	if (is(row, "adam"))
 		return same(play, row, 1, (const int64_t *)play->agent->adam_powers + 2 * row->in[1], 2);
+	if (is(row, "mode"))
+		return set_precision(play, (uint32_t)row->in[1]);
+	if (is(row, "maxima"))
+		return same_maxima(play, row);
 	if (is(row, "ranges"))
 		return same_ranges(play, row);
 	if (is(row, "full"))

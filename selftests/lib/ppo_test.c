@@ -229,6 +229,29 @@ static void test_learning(void)
 	ktap_ok(learned == 3, "the far end of a chain is found behind a near one with %u of 3 seeds", learned);
 }
 
+/* A first policy that was asked for: a normal curve, 4 actions, deviation 0.5 around the third, so exp(-2) beside it. */
+static void test_first_policy(void)
+{
+	struct ppo_options options = PPO_OPTIONS_INIT;
+	const double observation = 1;
+	double probability[4];
+	struct ppo *ppo;
+
+	options.observations = 1;
+	options.actions = 4;
+	options.first_action = 2;
+	options.first_deviation = 0.5;
+	if (!ktap_ok(!ppo_create(&options, &ppo), "a policy with a middle is made"))
+		return;
+	ppo_probabilities(ppo, &observation, probability);
+	ktap_ok(fabs(probability[1] / probability[2] - exp(-2)) < 0.01 && fabs(probability[3] / probability[2] - exp(-2)) < 0.01 &&
+			fabs(probability[0] / probability[2] - exp(-8)) < 0.001,
+		"it is a normal curve around that middle");
+	ppo_destroy(ppo);
+	options.first_deviation = -1;
+	ktap_ok(ppo_create(&options, &ppo) == -EINVAL, "refused: a deviation below 0");
+}
+
 static void test_errors(void)
 {
 	struct ppo_options options = PPO_OPTIONS_INIT;
@@ -257,6 +280,7 @@ int main(void)
 	test_loss_gradient();
 	test_advantages();
 	test_learning();
+	test_first_policy();
 	test_errors();
 	return ktap_finish();
 }

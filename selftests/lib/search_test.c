@@ -25,12 +25,12 @@ static unsigned asked;
 /* Every decision has a sensitivity of its own; each bit divides its error by 4. */
 static int quality(void *user, const struct cost_widths *widths, double *value)
 {
-	static const double sensitive[] = { 8, 1, 2, 30, 6, 3 };
+	static const double sensitive[] = { 8, 1, 2, 30, 6, 3, 16, 3, 6, 40, 0.7, 9 };
 	double error = 0;
 
 	(void)user;
 	asked++;
-	for (uint32_t l = 0; l < network.layers; l++)
+	for (uint32_t l = 0; l < problem.network->layers; l++)
 		error += sensitive[2 * l] * pow(4, 1 - (double)widths[l].activation) +
 			 sensitive[2 * l + 1] * pow(4, 1 - (double)widths[l].weight);
 	*value = 1 / (1 + error);
@@ -117,6 +117,37 @@ static void test_against_all(void)
 			(unsigned)seed, best_score(&ppo), most);
 		quantize_search_free(&ppo);
 	}
+}
+
+/* Six layers, twelve decisions of seven widths: too many for luck. The same evaluations for both, in the mean of four seeds. */
+static void test_better_than_luck(void)
+{
+	static const struct cost_network deep = {
+		.layers = 6,
+		.layer = { { "a", 25, 6, 576 }, { "b", 150, 16, 64 }, { "c", 256, 120, 1 }, { "d", 120, 84, 1 },
+			   { "e", 84, 60, 1 },	{ "f", 60, 10, 1 } },
+	};
+	const struct quantize_problem before = problem;
+	double ppo = 0, luck = 0;
+	char message[64];
+	int error, errors = 0;
+
+	problem.network = &deep;
+	quantize_parse_widths(&problem, "2-8", message, sizeof(message));
+	set_up(0.5);
+	for (uint64_t seed = 0; seed < 4; seed++) {
+		struct quantize_search search = run("ppo", seed, BUDGET, &error);
+
+		errors |= error;
+		ppo += best_score(&search) / 4;
+		quantize_search_free(&search);
+		search = run("random", seed, BUDGET, &error);
+		errors |= error;
+		luck += best_score(&search) / 4;
+		quantize_search_free(&search);
+	}
+	ktap_ok(!errors && 1 - ppo < 0.6 * (1 - luck), "ppo misses less than random draws do (score %.4f, random %.4f)", ppo, luck);
+	problem = before;
 }
 
 /* What the policy proposes is compared with blind draws under a limit that most of these exceed. */
@@ -260,6 +291,7 @@ int main(void)
 	test_walk();
 	test_against_all();
 	test_limit_is_learned();
+	test_better_than_luck();
 	test_resume("ppo");
 	test_resume("ddpg");
 	test_resume("random");

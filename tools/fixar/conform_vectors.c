@@ -428,7 +428,6 @@ static int set_quantizer(struct play *play)
 	const size_t entry = (size_t)(value[0] * (play->config.hidden_count + 1) + value[1]) * STEP_CLASSES;
 	struct step_quantizer table[ENTRIES_MAX];
 
-	play->mode.quantized = 1;
 	for (int side = 0; side < SIDES; side++) {
 		int error = play->agent[side]->ops->read_quantizers(play->agent[side], table);
 
@@ -459,11 +458,22 @@ static int same_noise(struct play *play)
 static int same_explore_counters(struct play *play)
 {
 	const uint64_t *now = tensor_data(play, "saturation");
-	int64_t counted[2];
+	int64_t counted[STEP_SATURATIONS];
 
-	for (int i = 0; i < 2; i++)
+	for (int i = 0; i < STEP_SATURATIONS; i++)
 		counted[i] = (int64_t)(now[i] - play->saturation_before[i]);
-	return same(play, 0, counted, 2);
+	return same(play, 0, counted, STEP_SATURATIONS);
+}
+
+static int same_maxima(struct play *play)
+{
+	const size_t count = STEP_BACKWARDS * ((size_t)play->config.hidden_count + 1);
+	const uint32_t *maxima = tensor_data(play, "gradient_maxima");
+	int64_t results[STEP_BACKWARDS * STEP_MAX_LAYERS];
+
+	for (size_t i = 0; i < count; i++)
+		results[i] = maxima[i];
+	return same(play, 0, results, count);
 }
 
 /* ---- Cases ---- */
@@ -542,6 +552,12 @@ static int body(struct play *play)
 		memcpy(counted, powers + 2 * (play->line->value[0] & 1), 2 * sizeof(counted[0]));
 		return same(play, 1, counted, 2);
 	}
+	if (is(play, "mode")) {
+		play->mode.quantized = (uint32_t)play->line->value[0];
+		return 0;
+	}
+	if (is(play, "maxima"))
+		return same_maxima(play);
 	if (is(play, "ranges"))
 		return same_ranges(play);
 	if (is(play, "full"))

@@ -209,6 +209,11 @@ def adam_element_lines():
         row(0, 9, s, 7, b1, 2**12, a, k)
     for inputs in adam_boundaries(b1, c2, a, k):
         row(*inputs)
+    d = Draws(20)
+    for k in (61, 62):  # the shortest step that the limits of the constants allow: one unit, or none
+        for _ in range(40):
+            g = d.choice((1, -1)) * d.between(2**28, 2**31 - 1)
+            row(g, g, d.between(1, 2**26), d.signed(20), 0, 2**12, d.between(2**30, 2**31 - 1), k)
     return lines
 
 
@@ -341,6 +346,35 @@ def range_fraction_lines():
     for h in range(2, 20):  # much headroom: the lowest fraction
         row(-2**31, 5, 20, 4, h, 1)
         row(0, 2**31 - 1, 20, 7, h, 0)
+    return lines
+
+
+def following_lines():
+    d = Draws(18)
+    lines = ["# following: the fraction of a quantizer of width n that follows the largest absolute value A of masters with fraction F (section 2)",
+             "# columns: A F n h | f          F 26: weights, h is 0; F 24: gradients, h is 1"]
+    for master, h in ((26, 0), (24, 1)):
+        for n in range(2, 17):
+            magnitudes = {0, 1, 2, 3, 2**31 - 1, 2**31, *(d.unsigned(d.between(1, 31)) for _ in range(8))}
+            for j in sorted({1, 2, n - 1, n, n + 1, n + 4, 23, 30, 31}):
+                # Where A, or A and what is added to it, comes to have one bit more.
+                for base in {2**j, 2**j - 2**max(0, j - n), 2**j - 2**max(0, j - n + 1), 2**j - 2**max(0, j - n - 1)}:
+                    magnitudes |= {base + offset for offset in (-2, -1, 0, 1)}
+            for a in sorted(a for a in magnitudes if 0 <= a <= 2**31):
+                lines.append(text_row((a, master, n, h), (ref.following(ref.Quantizer(n, ref.FOLLOWS), a, master, h).fraction,)))
+    return lines
+
+
+def maxima_lines():
+    d = Draws(19)
+    lines = ["# maxima: a gradient maximum G after a training step whose largest absolute dY is m (section 9); both unsigned 32 bits",
+             "# columns: G m | G'"]
+    pairs = [(g, 0) for g in (*range(200), 2**31 - 1, 2**31, 2**31 + 63, 2**32 - 1)]
+    pairs += [(g, g - g // 64 + offset) for g in (64, 6400, 2**20, 2**31) for offset in (-1, 0, 1)]
+    pairs += [(d.unsigned(32), d.unsigned(31)) for _ in range(100)] + [(d.unsigned(32), d.unsigned(10)) for _ in range(100)]
+    pairs += [(0, 0), (0, 2**31), (2**31, 2**31)]
+    for g, m in pairs:
+        lines.append(text_row((g, m), (ref.next_maximum(g, m),)))
     return lines
 
 
@@ -509,7 +543,9 @@ def to_fixed_lines():
         lines.append(text_row((double_bits(x), scale), (single_bits(single), *ref.to_fixed(single))))
 
     for x in (0.0, -0.0, 1.0, -1.0, 0.1, -0.1, 3.14159265358979, 511.99999, 512.0, -512.0, -512.00006, 8191.9995, 8192.0, -8192.0, -8192.001, 1e6, -1e6, 2e37, -2e37,
-              1e-30, -1e-30, 1e-45, -1e-45, 1e-300, 511.99998474121094, 511.9999847412109):
+              1e-30, -1e-30, 1e-45, -1e-45, 1e-300, 511.99998474121094, 511.9999847412109,
+              # The limits of int32, and the singles beside them.
+              2047.9998779296875, 2048.0, 2048.000244140625, -2047.9998779296875, -2048.0, -2048.000244140625):
         row(x)
         row(x, -3)
         row(x, 4)
@@ -542,6 +578,7 @@ FILES = {
     "requantize.txt": requantize_lines, "rhu.txt": rhu_lines, "rtz.txt": rtz_lines, "tanh.txt": tanh_lines,
     "rsqrt.txt": rsqrt_lines, "adam_scalars.txt": adam_scalars_lines, "adam_element.txt": adam_element_lines,
     "soft_update.txt": soft_update_lines, "quantize.txt": quantize_lines, "range_fraction.txt": range_fraction_lines,
+    "following.txt": following_lines, "maxima.txt": maxima_lines,
     "philox.txt": philox_lines, "draw.txt": draw_lines, "warm_up.txt": warm_up_lines, "normal.txt": normal_lines,
     "noise.txt": noise_lines, "init.txt": init_lines, "hyperparameters.txt": hyperparameters_lines,
     "to_fixed.txt": to_fixed_lines, "environment_action.txt": environment_action_lines,

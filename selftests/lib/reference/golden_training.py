@@ -20,26 +20,30 @@ HEADER = """\
 #   i = 4 terminal flags: 1 where (word e & terminal_mask) is 0, else 0.
 #   i = 5 observations for exploring and for acting, explore_rows of them, with the shift of the observations.
 #
-# `step t observe`: observe is 1 while ranges are observed. Before the step: `quantizer` lines, if any, switch to the mode
-# quantized: network (0 actor, 1 critic), layer, then width and fraction of activation, weight, gradient (width 32: masters).
+# `step t observe`: observe is 1 while ranges are observed. Before the step: `quantizer` lines, if any, set quantizers: network
+# (0 actor, 1 critic), layer, then width and fraction of activation, weight, gradient (width 32: masters). `mode`: 0 full, 1 quantized;
+# before the last step it is full again, and the quantizers stay.
 # `reset_noise` before the exploring actions of a step sets the noise state to 0.
 #
 # Outputs after each training step, in this order of doing: train; explore on all the rows of i = 5; act on the same rows.
-#   statistics: sum of floor(delta^2 / 2^14), sum of qp
+#   statistics: sum of floor(delta^2 / 2^18), sum of qp
 #   counters: of this training step alone: activation activation_quantizer weight_quantizer gradient gradient_quantizer
 #     weight_gradient moment ratio weight target_value
 #   adam: network P1 P2
 #   tensor: network, layer, part (0 weights, 1 biases), hashes of the values, of m, of s, of the target's values
+#   maxima: the gradient maxima: of all layers through the actor, through the critic, through the critic to the action
 #   ranges: network, layer, minimum and maximum of the input, of dY, of the weights
 #   explore: one line for each row, the action
-#   explore_counters: activation and activation_quantizer of all the exploring actions of the step
+#   explore_counters: of all the exploring actions of the step, in the order of `counters`
 #   noise_state: the state after them, then the count of noisy actions
 #   act: one line for each row, the action
 # `initial` lines are the hashes before the first step (after weight_gain), as in `tensor`.
 # A hash is FNV-1a with 64 bits over the elements, row-major, each as four little-endian bytes.
 # The smallest agent (case 0) also gives, to find a difference:
 #   full: after the first step: network, layer, part, what (0 values, 1 m, 2 s, 3 target), then all the elements
-#   trace: in the first step and in the first quantized one: name, then intermediate values of the training step""".splitlines()
+#   trace: in the first step and in the first quantized one: name, then intermediate values of the training step: next_action a', q_next q',
+#     target y, q, delta, policy p, q_policy qp, action_gradient dA, actor_last_gradient the actor's last dY, and dW and db
+#     of each network and layer: actor_0_weight_gradient, actor_0_bias_gradient and so on""".splitlines()
 
 
 def qat16(network, layer, name):
@@ -53,6 +57,10 @@ def qat16x16(network, layer, name):
 def followers(network, layer, name):
     """Of few bits, so that they are often clamped; next to fixed fractions."""
     return {"activation": (8, 0), "weight": (5, None, ref.FOLLOWS) if layer else (9, 0), "gradient": (4, None, ref.FOLLOWS)}[name]
+
+
+def narrowest_and_widest(network, layer, name):
+    return {"activation": (8, 0), "weight": (16 if layer else 2, None, ref.FOLLOWS), "gradient": (2 if layer else 16, None, ref.FOLLOWS)}[name]
 
 
 def small_mixed(network, layer, name):
@@ -106,6 +114,11 @@ CASES = (
     # Shrinking and growing gradients: the maxima fade and jump.
     (dict(observation_dim=4, action_dim=3, hidden=(9, 6), **{**DEFAULT, "critic_rate": (2**31 - 1, 33)}, **OU), 12, 5, (11, 13, 6, 11), 3, 3,
      2, 8, followers, 1),
+    # Gradients of a few units: fractions that follow meet the masters'. A fast actor: it and its target have operands of different fractions.
+    (dict(observation_dim=4, action_dim=2, hidden=(9, 6), **{**DEFAULT, "actor_rate": (2**31 - 1, 33)}, **OU), 13, 5, (11, 13, 26, 11), 3, 0,
+     1, 6, narrowest_and_widest, 0),
+    # Quantized from the first step on, when all gradient maxima are 0; weights at their limits.
+    (dict(observation_dim=4, action_dim=2, hidden=(9, 6), **DEFAULT, **OU), 14, 5, NORMAL_SHIFTS, 3, 10, 0, 4, narrowest_and_widest, 1),
 )
 EXPLORE_ROWS = 3
 NOISE_RESET_STEP = 2  # before the exploring actions of this step the noise state is set to 0
@@ -194,12 +207,16 @@ def case_lines(number, settings, seed, batch, shifts, mask, gain, full_steps, qu
         p.target = [list(row) for row in p.value]
     lines += hash_lines(agent, "initial")
 
-    for step in range(full_steps + quantized_steps):
+    last = full_steps + quantized_steps
+    for step in range(last + 1):
         if step == full_steps:
             for network in agent.networks:
                 fixar_agent.choose_quantizers(network, plan)
             agent.quantized = True
-            lines += quantizer_lines(agent)
+            lines += [*quantizer_lines(agent), line("mode", 1)]
+        if step == last:
+            agent.quantized = False
+            lines.append(line("mode", 0))
         observe = 1 if step < full_steps else observe_quantized
         lines.append(line("step", step, observe))
         counters, trace = fixar_agent.new_counters(), {}
@@ -208,6 +225,7 @@ def case_lines(number, settings, seed, batch, shifts, mask, gain, full_steps, qu
         lines.append(line("counters", *counters.values()))
         lines += [line("adam", network.number, network.scalars.p1, network.scalars.p2) for network in agent.networks]
         lines += hash_lines(agent, "tensor")
+        lines.append(line("maxima", *fixar_agent.flat(agent.gradient_maxima)))
         lines += range_lines(agent)
         if number == 0 and step == 0:
             lines += full_lines(agent)
@@ -219,7 +237,7 @@ def case_lines(number, settings, seed, batch, shifts, mask, gain, full_steps, qu
         rows = drawn_rows(seed, step, 5, EXPLORE_ROWS, config.observation_dim, shifts[0])
         counters = fixar_agent.new_counters()
         lines += [line("explore", *agent.explore(row, counters)) for row in rows]
-        lines.append(line("explore_counters", counters["activation"], counters["activation_quantizer"]))
+        lines.append(line("explore_counters", *counters.values()))
         lines.append(line("noise_state", *agent.noise_state, agent.noise_count))
         lines += [line("act", *agent.act(row)) for row in rows]
     lines.append("end")
