@@ -56,7 +56,6 @@ class Agent:
     def quantize(self, chosen):
         self.put(self.layout.offset("quantizers"), arena.packed("i", self.layout.quantizers(chosen)))
         self.device.do(RELOAD)
-        self.mode("precision", 1)
 
     def train(self, step):
         self.put(self.input, arena.batch(*self.case.inputs(step)))
@@ -80,6 +79,7 @@ def compare_state(agent, step, what):
     expect(layout.read(data, "saturation"), agent.saturation, f"{what}: saturation since the beginning")
     powers = [value for _, *pair in step.lines["adam"] for value in pair]
     expect(layout.read(data, "adam_powers"), powers, f"{what}: adam_powers")
+    expect(layout.read(data, "gradient_maxima"), step.lines["maxima"][0], f"{what}: gradient_maxima")
     for network, layer, part, *hashes in step.lines["tensor"]:
         name = f"{NETWORKS[network]}.{layer}.{('weight', 'bias')[part]}"
         target = name.replace(".", "_target.", 1)
@@ -96,6 +96,8 @@ def golden_case(card, case, number):
         what = f"step {step.number}"
         if step.quantizers:
             agent.quantize(step.quantizers)
+        if step.mode is not None:
+            agent.mode("precision", step.mode)
         agent.mode("quantization", step.observe)
         agent.mode("parallelism", step.number % 3)
         agent.train(step.number)
@@ -111,7 +113,7 @@ def golden_case(card, case, number):
         if "full" in step.lines:
             values = {"training_steps": [step.number + 1], "saturation": agent.saturation,
                       "adam_powers": layout.read(data, "adam_powers"), "ranges": layout.read(data, "ranges"),
-                      "gradient_maxima": layout.read(data, "gradient_maxima")}  # judged by the golden vectors' own rows
+                      "gradient_maxima": step.lines["maxima"][0]}
             for network, layer, part, kind, *numbers in step.lines["full"]:
                 name = f"{NETWORKS[network]}.{layer}.{('weight', 'bias')[part]}"
                 name = (name, name + ".moment1", name + ".moment2_root", name.replace(".", "_target.", 1))[kind]
@@ -128,7 +130,7 @@ def explore(agent, step, what):
     rows = agent.case.rows(step.number)
     actions = agent.act(rows, EXPLORE | (RESET_NOISE if step.reset_noise else 0))
     expect(actions, step.lines["explore"], f"{what}: exploring actions")
-    counters = step.lines["explore_counters"][0] + [0] * 8
+    counters = step.lines["explore_counters"][0]
     figures = agent.figures()
     expect(figures["saturation"], counters, f"{what}: saturation of the exploration")
     expect((figures["loss"], figures["q"], figures["steps"], figures["macs"]), (0, 0, 0, arena.macs(agent.layout, len(rows), False)),
@@ -208,7 +210,7 @@ def two_arenas(card, cases):
             agent.saturation = [a + b for a, b in zip(agent.saturation, step.lines["counters"][0])]
             rows = agent.case.rows(number)
             agent.act(rows, EXPLORE | (RESET_NOISE if step.reset_noise else 0))
-            agent.saturation = [a + b for a, b in zip(agent.saturation, step.lines["explore_counters"][0] + [0] * 8)]
+            agent.saturation = [a + b for a, b in zip(agent.saturation, step.lines["explore_counters"][0])]
             compare_state(agent, step, f"agent {agents.index(agent)}, step {number}")
 
 

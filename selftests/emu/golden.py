@@ -27,6 +27,7 @@ class Step:
     def __init__(self, number, observe):
         self.number, self.observe = number, observe
         self.quantizers = {}      # (network, layer) -> widths and fractions, if they change before this step
+        self.mode = None          # 0 full, 1 quantized, if it changes before this step
         self.reset_noise = False
         self.lines = {}           # key -> rows of numbers
 
@@ -79,7 +80,7 @@ class Case:
 
 
 def cases():
-    found, quantizers = [], {}
+    found, quantizers, mode = [], {}, None
     for line in (FOLDER / "train.txt").read_text().splitlines():
         if not line or line.startswith("#"):
             continue
@@ -89,13 +90,15 @@ def cases():
         numbers = list(map(int, words))
         if key == "case":
             found.append(Case())
-            quantizers = {}
+            quantizers, mode = {}, None
         elif key == "step":
             step = Step(*numbers)
-            step.quantizers, quantizers = quantizers, {}
+            step.quantizers, quantizers, step.mode, mode = quantizers, {}, mode, None
             found[-1].steps.append(step)
         elif key == "quantizer":
             quantizers[tuple(numbers[:2])] = tuple(numbers[2:])
+        elif key == "mode":
+            mode = numbers[0]
         elif key == "initial":
             found[-1].initial.append(numbers)
         elif key == "reset_noise":

@@ -1,14 +1,12 @@
 # SPDX-License-Identifier: MIT
-"""A whole FIXAR agent on top of fixar_reference.py, written from lib/ARITHMETIC.md alone.
-
-Functions of the reference are called by way of the module (`ref.`), so that a test can plant a fault in one of them.
-"""
+"""A whole agent after ARITHMETIC.md: networks, training step, exploration, quantizers. Written from that document alone."""
 
 from dataclasses import dataclass, field
 
 import fixar_reference as ref
 
-ACTOR, CRITIC = 0, 1
+ACTOR, CRITIC = 0, 1                                    # section 11: network numbers
+ACTOR_PASS, CRITIC_PASS, ACTION_PASS = 0, 1, 2          # section 9: the kinds of backward pass
 
 
 @dataclass
@@ -17,46 +15,64 @@ class Config:
     observation_dim: int
     action_dim: int
     hidden: tuple
-    discount: int                # fraction 31
-    critic_scale: int            # gc
-    actor_scale: int             # ga
-    beta1: int                   # fraction 31
-    one_minus_beta2: int         # C2, fraction 32
-    critic_rate: tuple           # L, e
+    discount: int
+    critic_scale: int
+    actor_scale: int
+    beta1: int
+    one_minus_beta2: int
+    critic_rate: tuple
     actor_rate: tuple
-    tau: int                     # fraction 31
+    tau: int
     noise_kind: int = ref.GAUSSIAN
-    sigma: int = 0               # fraction 22
+    sigma: int = 0
     theta: int = 0
 
 
+def new_counters():
+    """Section 12: all ten at zero, in their order."""
+    return dict.fromkeys(ref.COUNTERS, 0)
+
+
+def join(observations, actions):
+    """Section 3: the critic's input is the observation followed by the action."""
+    return [list(observation) + list(action) for observation, action in zip(observations, actions, strict=True)]
+
+
+def flat(matrix):
+    """The elements of a matrix, row-major."""
+    return [value for row in matrix for value in row]
+
+
 class Parameters:
-    """One tensor of a network (W as rows, or b as one row) with its moments and its target."""
+    """A tensor of a network (W as rows, or b as one row) with its moments and its target (sections 7, 8, 11)."""
 
     def __init__(self, rows):
-        self.value = rows
+        self.value = [list(row) for row in rows]
         self.target = [list(row) for row in rows]
         self.m = [[0] * len(row) for row in rows]
         self.s = [[0] * len(row) for row in rows]
 
     def adam(self, gradient, scalars, counters):
+        """Section 7 for each element."""
         for i, gradient_row in enumerate(gradient):
             for j, g in enumerate(gradient_row):
-                (self.m[i][j], self.s[i][j], self.value[i][j], n_moment, n_ratio, n_weight) = ref.adam_element(
-                    g, self.m[i][j], self.s[i][j], self.value[i][j], scalars.beta1, scalars.c2, scalars.a, scalars.k)
-                counters["moment"] += n_moment
-                counters["ratio"] += n_ratio
-                counters["weight"] += n_weight
+                (self.m[i][j], self.s[i][j], self.value[i][j], moment, ratio, weight) = ref.adam_element(
+                    g, self.m[i][j], self.s[i][j], self.value[i][j], scalars.beta1, scalars.one_minus_beta2, scalars.a, scalars.k)
+                counters["moment"] += moment
+                counters["ratio"] += ratio
+                counters["weight"] += weight
 
     def soft_update(self, tau):
+        """Section 8 for each element."""
         self.target = [[ref.soft_update(w, t, tau) for w, t in zip(w_row, t_row)]
                        for w_row, t_row in zip(self.value, self.target)]
 
 
 @dataclass
 class Layer:
+    """Section 2: a layer's tensors and its three operand quantizers; section 9: its two ranges."""
     weight: Parameters
-    bias: Parameters             # one row
+    bias: Parameters
     activation_quantizer: ref.Quantizer = field(default_factory=ref.Quantizer)
     weight_quantizer: ref.Quantizer = field(default_factory=ref.Quantizer)
     gradient_quantizer: ref.Quantizer = field(default_factory=ref.Quantizer)
@@ -66,7 +82,7 @@ class Layer:
 
 @dataclass
 class LayerPass:
-    """What the backward pass takes from the forward pass of a layer."""
+    """What the backward pass takes from the forward pass of a layer: section 3's input codes, section 12's weight operands."""
     x_codes: list
     x_fraction: int
     w_codes: list
@@ -74,183 +90,201 @@ class LayerPass:
 
 
 class Network:
+    """Sections 3, 5 and 11: a network together with its target."""
+
     def __init__(self, number, seed, inputs, hidden, outputs, scalars):
+        """Section 11: initial weights; targets are copies, moments 0."""
         self.number, self.scalars = number, scalars
         self.layers = []
-        widths = [inputs, *hidden, outputs]
+        widths = (inputs, *hidden, outputs)
         for index, (k, n) in enumerate(zip(widths, widths[1:])):
-            last = index == len(widths) - 2
-            w = ref.initial_tensor(seed, number, index, 0, k, k * n, last)
-            b = ref.initial_tensor(seed, number, index, 1, k, n, last)
-            self.layers.append(Layer(Parameters([w[i * k:(i + 1) * k] for i in range(n)]), Parameters([b])))
+            last = index == len(hidden)
+            weights = ref.initial_tensor(seed, number, index, 0, k, n * k, last)
+            biases = ref.initial_tensor(seed, number, index, 1, k, n, last)
+            self.layers.append(Layer(
+                weight=Parameters([weights[row * k:(row + 1) * k] for row in range(n)]),
+                bias=Parameters([biases]),
+                activation_quantizer=ref.Quantizer(ref.MASTER_WIDTH, ref.ACTIVATION, index == 0),
+                weight_quantizer=ref.Quantizer(ref.MASTER_WIDTH, ref.WEIGHT),
+                gradient_quantizer=ref.Quantizer(ref.MASTER_WIDTH, ref.GRADIENT)))
 
     def parameters(self):
+        """All tensors, layer by layer, weights before biases."""
         for layer in self.layers:
             yield layer.weight
             yield layer.bias
 
     def quantizer(self, layer_quantizer, quantized):
+        """Section 2: in the mode full all operands are masters, whatever the quantizers say."""
         return layer_quantizer if quantized else ref.Quantizer()
 
     def forward(self, x, counters, quantized, target=False, observe=False):
-        """The network's output, and for each layer what the backward pass needs."""
+        """Section 3: the last layer's output before tanh, and for each layer what the backward pass needs."""
         passes = []
         for index, layer in enumerate(self.layers):
+            if index > 0:
+                x = [[ref.relu(value) for value in row] for row in x]
             if observe:
-                layer.input_range.observe(x)
+                layer.input_range.observe(x)            # section 9 (a): masters, after the ReLU of the layer below
             x_codes, x_fraction, clamped = ref.quantize_rows(
                 x, ref.ACTIVATION, self.quantizer(layer.activation_quantizer, quantized))
             counters["activation_quantizer"] += clamped
-            weight = layer.weight.target if target else layer.weight.value
-            bias = layer.bias.target[0] if target else layer.bias.value[0]
-            w_codes, w_fraction, clamped = ref.quantize_rows(
-                weight, ref.WEIGHT, ref.following(self.quantizer(layer.weight_quantizer, quantized), ref.largest(weight), ref.WEIGHT, 0))
+            weights = layer.weight.target if target else layer.weight.value
+            biases = layer.bias.target if target else layer.bias.value
+            w_codes, w_fraction, clamped = ref.quantize_rows(weights, ref.WEIGHT, ref.following(
+                self.quantizer(layer.weight_quantizer, quantized), ref.largest(weights), ref.WEIGHT, 0))
             counters["weight_quantizer"] += clamped
-            out, limited = ref.forward(x_codes, x_fraction, w_codes, w_fraction, bias)
-            counters["activation"] += limited
+            x, saturated = ref.forward(x_codes, x_fraction, w_codes, w_fraction, biases[0])
+            counters["activation"] += saturated
             passes.append(LayerPass(x_codes, x_fraction, w_codes, w_fraction))
-            if index < len(self.layers) - 1:
-                activation = ref.relu
-            else:
-                activation = ref.tanh if self.number == ACTOR else lambda value: value
-            x = [[activation(value) for value in row] for row in out]
-        self.last_out = out     # before the activation function
         return x, passes
 
     def backward(self, dy, passes, counters, quantized, observe, weights, maxima, seen, first_input=None):
-        """From the last layer's dY: [(dW, db)] of all layers if `weights`, and the first layer's dX from first_input on."""
+        """Section 5, from the last layer's dY: [(dW, db)] of all layers if `weights`, and the first layer's dX from first_input on.
+
+        maxima: each layer's gradient maximum of this kind of pass before the training step; seen takes the pass's own
+        (section 9). Without first_input the first layer's dX is not formed, and None is returned for it.
+        """
         gradients = [None] * len(self.layers)
-        d_input = None
-        for index in range(len(self.layers) - 1, -1, -1):
-            layer, kept = self.layers[index], passes[index]
+        for index in reversed(range(len(self.layers))):
+            layer, stored = self.layers[index], passes[index]
             if observe:
-                layer.gradient_range.observe(dy)
+                layer.gradient_range.observe(dy)        # section 9 (b): masters, after the mask of the ReLU
             seen[index] = ref.largest(dy)
-            dy_codes, dy_fraction, clamped = ref.quantize_rows(
-                dy, ref.GRADIENT, ref.following(self.quantizer(layer.gradient_quantizer, quantized), maxima[index], ref.GRADIENT, 1))
+            dy_codes, dy_fraction, clamped = ref.quantize_rows(dy, ref.GRADIENT, ref.following(
+                self.quantizer(layer.gradient_quantizer, quantized), maxima[index], ref.GRADIENT, 1))
             counters["gradient_quantizer"] += clamped
             if weights:
-                dw, n_dw = ref.backward_weights(dy_codes, dy_fraction, kept.x_codes, kept.x_fraction)
-                db, n_db = ref.backward_bias(dy_codes, dy_fraction)
-                counters["weight_gradient"] += n_dw + n_db
+                dw, dw_saturated = ref.backward_weights(dy_codes, dy_fraction, stored.x_codes, stored.x_fraction)
+                db, db_saturated = ref.backward_bias(dy_codes, dy_fraction)
+                counters["weight_gradient"] += dw_saturated + db_saturated
                 gradients[index] = (dw, db)
-            if index > 0:
-                dx, limited = ref.backward_input(dy_codes, dy_fraction, kept.w_codes, kept.w_fraction)
-                # Counted where dX is formed, before the ReLU of the layer below drops some of it.
-                counters["gradient"] += limited
-                dy = ref.relu_mask(dx, kept.x_codes)
-            elif first_input is not None:
-                d_input, limited = ref.backward_input(dy_codes, dy_fraction, kept.w_codes, kept.w_fraction, first_input)
-                counters["gradient"] += limited
-        return gradients, d_input
+            if index == 0 and first_input is None:
+                return gradients, None
+            dx, saturated = ref.backward_input(dy_codes, dy_fraction, stored.w_codes, stored.w_fraction,
+                                               first_input if index == 0 else 0)
+            counters["gradient"] += saturated           # section 9: before the mask
+            if index == 0:
+                return gradients, dx
+            dy = ref.relu_mask(dx, stored.x_codes)
 
     def adam(self, gradients, counters):
+        """Section 7: one step of all tensors."""
         self.scalars.step()
-        for layer, (dw, db) in zip(self.layers, gradients):
+        for layer, (dw, db) in zip(self.layers, gradients, strict=True):
             layer.weight.adam(dw, self.scalars, counters)
             layer.bias.adam([db], self.scalars, counters)
 
     def soft_update(self, tau):
-        for tensor in self.parameters():
-            tensor.soft_update(tau)
-
-
-def new_counters():
-    return dict.fromkeys(ref.COUNTERS, 0)
+        """Section 8: all tensors of the target."""
+        for parameters in self.parameters():
+            parameters.soft_update(tau)
 
 
 class Agent:
+    """Sections 6, 9 and 10: actor, critic, gradient maxima, noise state and counts."""
+
     def __init__(self, config, seed):
         self.config, self.seed = config, seed
-        c = config
-        self.actor = Network(ACTOR, seed, c.observation_dim, c.hidden, c.action_dim,
-                             ref.AdamScalars(c.beta1, c.one_minus_beta2, *c.actor_rate))
-        self.critic = Network(CRITIC, seed, c.observation_dim + c.action_dim, c.hidden, 1,
-                              ref.AdamScalars(c.beta1, c.one_minus_beta2, *c.critic_rate))
+        self.actor = Network(ACTOR, seed, config.observation_dim, config.hidden, config.action_dim,
+                             ref.AdamScalars(config.beta1, config.one_minus_beta2, *config.actor_rate))
+        self.critic = Network(CRITIC, seed, config.observation_dim + config.action_dim, config.hidden, 1,
+                              ref.AdamScalars(config.beta1, config.one_minus_beta2, *config.critic_rate))
         self.networks = (self.actor, self.critic)
         self.quantized = False
-        # Kinds of backward pass: through the actor, through the critic, through the critic to the action.
-        self.gradient_maxima = [[0] * (len(c.hidden) + 1) for _ in range(3)]
+        self.gradient_maxima = [[0] * len(network.layers) for network in (self.actor, self.critic, self.critic)]
         self.noise_count = 0
-        self.noise_state = [0] * c.action_dim
-
-    def act(self, observation):
-        """Counts nothing and changes nothing."""
-        return self.actor.forward([observation], new_counters(), self.quantized)[0][0]
+        self.reset_noise()
 
     def reset_noise(self):
+        """Section 10: the noise state at the start of an episode."""
         self.noise_state = [0] * self.config.action_dim
 
+    def actions(self, observations, counters, target=False, observe=False):
+        """Section 3: the actor with tanh; also its output before tanh and its passes."""
+        out, passes = self.actor.forward(observations, counters, self.quantized, target, observe)
+        return [[ref.tanh(value) for value in row] for row in out], out, passes
+
+    def act(self, observation):
+        """Section 10: an action without exploration; counts nothing and changes nothing."""
+        return self.actions([observation], new_counters())[0][0]
+
     def explore(self, observation, counters):
-        """Counts activation and activation_quantizer, but not the weight operands' clamps."""
+        """Section 10: a noisy action. Section 12: it counts activation and activation_quantizer only."""
         own = new_counters()
-        action = self.actor.forward([observation], own, self.quantized)[0][0]
-        counters["activation"] += own["activation"]
-        counters["activation_quantizer"] += own["activation_quantizer"]
-        c = self.config
-        action, self.noise_state = ref.noisy_action(c.noise_kind, c.sigma, c.theta, self.seed, self.noise_count,
-                                                    self.noise_state, action)
+        action = self.actions([observation], own)[0][0]
+        for name in ("activation", "activation_quantizer"):
+            counters[name] += own[name]
+        config = self.config
+        noisy, self.noise_state = ref.noisy_action(config.noise_kind, config.sigma, config.theta, self.seed,
+                                                   self.noise_count, self.noise_state, action)
         self.noise_count += 1
-        return action
+        return noisy
 
     def train(self, observations, actions, rewards, next_observations, terminals, counters, observe, trace=None):
         """One step of section 6; the sums of the two statistics. `trace` takes intermediate values by name."""
-        c, quantized = self.config, self.quantized
+        config, quantized = self.config, self.quantized
         trace = {} if trace is None else trace
-        maxima = self.gradient_maxima
-        seen = [[0] * len(row) for row in maxima]
+        seen = [[0] * len(maxima) for maxima in self.gradient_maxima]
 
-        # 1, 2: the targets.
-        next_actions, _ = self.actor.forward(next_observations, counters, quantized, target=True, observe=observe)
-        q_next, _ = self.critic.forward(join(next_observations, next_actions), counters, quantized, True, observe)
-        targets = []
-        for reward, terminal, q_row in zip(rewards, terminals, q_next):
-            y, limited = ref.td_target(reward, terminal, c.discount, q_row[0])
-            counters["target_value"] += limited
-            targets.append(y)
+        def counted(name, pairs):
+            values = []
+            for value, count in pairs:
+                values.append(value)
+                counters[name] += count
+            return values
 
-        # 3, 4: the critic.
-        q, passes = self.critic.forward(join(observations, actions), counters, quantized, observe=observe)
-        deltas, dy, loss = [], [], 0
-        for q_row, y in zip(q, targets):
-            delta, limited = ref.td_error(q_row[0], y)
-            counters["target_value"] += limited
-            last, limited = ref.critic_last_gradient(delta, c.critic_scale)
-            counters["gradient"] += limited
-            loss += ref.loss_term(delta)
-            deltas.append(delta)
-            dy.append([last])
-        critic_gradients, _ = self.critic.backward(dy, passes, counters, quantized, observe, True, maxima[1], seen[1])
+        # 1. The targets' value of the next observations.
+        next_actions, _, _ = self.actions(next_observations, counters, target=True, observe=observe)
+        q_next, _ = self.critic.forward(join(next_observations, next_actions), counters, quantized, target=True, observe=observe)
+
+        # 2. Targets of the critic.
+        targets = counted("target_value", (ref.td_target(r, d, config.discount, q)
+                                           for r, d, (q,) in zip(rewards, terminals, q_next, strict=True)))
+
+        # 3. TD errors.
+        q_values, passes = self.critic.forward(join(observations, actions), counters, quantized, observe=observe)
+        deltas = counted("target_value", (ref.td_error(q, y) for (q,), y in zip(q_values, targets, strict=True)))
+        last = counted("gradient", (ref.critic_last_gradient(delta, config.critic_scale) for delta in deltas))
+        loss = sum(ref.loss_term(delta) for delta in deltas)
+
+        # 4. The critic's step.
+        critic_gradients, _ = self.critic.backward([[g] for g in last], passes, counters, quantized, observe, True,
+                                                   self.gradient_maxima[CRITIC_PASS], seen[CRITIC_PASS])
         self.critic.adam(critic_gradients, counters)
 
-        # 5: the updated critic's opinion of the actor's actions.
-        policy, actor_passes = self.actor.forward(observations, counters, quantized, observe=observe)
-        policy_out = self.actor.last_out
+        # 5. The updated critic's gradient with respect to the actor's actions.
+        policy, out, actor_passes = self.actions(observations, counters, observe=observe)
         q_policy, passes = self.critic.forward(join(observations, policy), counters, quantized, observe=observe)
-        q_sum = sum(row[0] for row in q_policy)
-        critic_dy = [[-(1 << (24 + c.actor_scale))] for _ in observations]
-        _, d_action = self.critic.backward(critic_dy, passes, counters, quantized, observe, False, maxima[2], seen[2],
-                                           first_input=c.observation_dim)
+        q_sum = sum(q for q, in q_policy)
+        last = [[ref.policy_critic_gradient(config.actor_scale)] for _ in observations]
+        _, d_action = self.critic.backward(last, passes, counters, quantized, observe, False, self.gradient_maxima[ACTION_PASS],
+                                           seen[ACTION_PASS], first_input=config.observation_dim)
 
-        # 6: the actor.
-        actor_dy = []
-        for da_row, out_row in zip(d_action, policy_out):
-            row = []
-            for da, out in zip(da_row, out_row):
-                value, limited = ref.actor_last_gradient(da, out)
-                counters["gradient"] += limited
-                row.append(value)
-            actor_dy.append(row)
-        actor_gradients, _ = self.actor.backward(actor_dy, actor_passes, counters, quantized, observe, True, maxima[0], seen[0])
+        # 6. The actor's step.
+        last = [counted("gradient", (ref.actor_last_gradient(g, x) for g, x in zip(g_row, x_row, strict=True)))
+                for g_row, x_row in zip(d_action, out, strict=True)]
+        actor_gradients, _ = self.actor.backward(last, actor_passes, counters, quantized, observe, True,
+                                                 self.gradient_maxima[ACTOR_PASS], seen[ACTOR_PASS])
         self.actor.adam(actor_gradients, counters)
 
-        # 7: the targets follow.
-        for network in self.networks:
-            network.soft_update(c.tau)
-        self.gradient_maxima = [[ref.next_maximum(old, new) for old, new in zip(*rows)] for rows in zip(maxima, seen)]
+        # 7. The targets' step.
+        self.critic.soft_update(config.tau)
+        self.actor.soft_update(config.tau)
 
-        trace.update(next_action=flat(next_actions), q_next=flat(q_next), target=targets, q=flat(q), delta=deltas,
-                     policy=flat(policy), q_policy=flat(q_policy), action_gradient=flat(d_action), actor_last_gradient=flat(actor_dy))
+        # Section 9: gradient maxima, at the end of the step.
+        self.gradient_maxima = [[ref.next_maximum(g, m) for g, m in zip(g_row, m_row)]
+                                for g_row, m_row in zip(self.gradient_maxima, seen)]
+
+        trace["next_action"] = flat(next_actions)
+        trace["q_next"] = flat(q_next)
+        trace["target"] = targets
+        trace["q"] = flat(q_values)
+        trace["delta"] = deltas
+        trace["policy"] = flat(policy)
+        trace["q_policy"] = flat(q_policy)
+        trace["action_gradient"] = flat(d_action)
+        trace["actor_last_gradient"] = flat(last)
         for name, gradients in (("critic", critic_gradients), ("actor", actor_gradients)):
             for index, (dw, db) in enumerate(gradients):
                 trace[f"{name}_{index}_weight_gradient"] = flat(dw)
@@ -258,32 +292,19 @@ class Agent:
         return loss, q_sum
 
 
-def join(observations, actions):
-    return [list(o) + list(a) for o, a in zip(observations, actions)]
-
-
-def flat(matrix):
-    return [value for row in matrix for value in row]
-
-
 def choose_quantizers(network, plan):
-    """Set the quantizers of a network that has observed ranges.
+    """Section 2, end: set the quantizers of a network that has observed ranges.
 
     plan(network number, layer, class) gives (width, headroom), or (width, None, fraction) for a fixed fraction; the
     classes are "activation", "weight" and "gradient".
     """
     for index, layer in enumerate(network.layers):
-        weights = ref.Range()
-        weights.observe(layer.weight.value)
-        for name, master, observed, signed in (("activation", ref.ACTIVATION, layer.input_range, index == 0),
-                                               ("weight", ref.WEIGHT, weights, True),
-                                               ("gradient", ref.GRADIENT, layer.gradient_range, True)):
+        weight_range = ref.Range()
+        weight_range.observe(layer.weight.value)
+        for name, observed, master, signed in (("activation", layer.input_range, ref.ACTIVATION, index == 0),
+                                               ("weight", weight_range, ref.WEIGHT, True),
+                                               ("gradient", layer.gradient_range, ref.GRADIENT, True)):
             width, headroom, *fixed = plan(network.number, index, name)
-            if width == 32:
-                quantizer = ref.Quantizer(32, master, True)
-            elif fixed:
-                quantizer = ref.Quantizer(width, fixed[0], signed)
-            else:
-                fraction = ref.range_fraction(observed.minimum, observed.maximum, master, width, headroom, signed)
-                quantizer = ref.Quantizer(width, fraction, signed)
-            setattr(layer, f"{name}_quantizer", quantizer)
+            fraction = fixed[0] if fixed else ref.range_fraction(
+                observed.minimum, observed.maximum, master, width, headroom, signed)
+            setattr(layer, name + "_quantizer", ref.Quantizer(width, fraction, signed))

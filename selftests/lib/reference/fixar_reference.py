@@ -1,80 +1,93 @@
 # SPDX-License-Identifier: MIT
-"""The arithmetic of FIXAR with Python's unlimited integers.
+"""The operations of ARITHMETIC.md in Python's unlimited integers, written from that document alone.
 
-Written from lib/ARITHMETIC.md alone, without the C code, so that the two can be tested against each other. Section numbers
-in the comments are those of that document. The aim is to be readable and obviously right, not fast. The agent as a whole
-(networks, training step, exploration) is in fixar_agent.py.
-
-An operation that limits values returns how many of them the limit changed, as its last result.
+"Fraction f": the integer v stands for v / 2^f. Functions that limit a value also return how often they did (section 12).
 """
 
 import math
 import struct
 from fractions import Fraction
 
+# --- Section 1: notation ---------------------------------------------------------------------------------------------
+
 INT32_MIN, INT32_MAX = -2**31, 2**31 - 1
 
-# Section 2: the fraction of each class of master values.
-ACTIVATION, GRADIENT, WEIGHT, WEIGHT_GRADIENT, ROOT = 20, 24, 26, 28, 29
-ONE = 1 << ACTIVATION
-LOWEST_FRACTION = -16  # of a quantizer
-
-
-# --- Section 1: notation ----------------------------------------------------------------------------------------------
 
 def wrap64(x):
+    """Section 1: x modulo 2^64 as two's complement."""
     return (x + 2**63) % 2**64 - 2**63
 
 
 def rhu(x, s):
-    """Round half up. Python's >> on a negative integer is a floor."""
+    """Section 1: round half up of an unlimited integer; midpoints go toward plus infinity."""
     if s == 0:
         return x
-    return (x + (1 << (s - 1))) >> s
+    return (x + 2**(s - 1)) >> s
 
 
 def rhu64(x, s):
-    """rhu of a 64-bit sum: the addition of the half wraps as well."""
+    """Section 1: rhu of a 64-bit sum; the addition of the half wraps."""
     if s == 0:
         return x
-    return wrap64(x + (1 << (s - 1))) >> s
+    return wrap64(x + 2**(s - 1)) >> s
 
 
 def rtz(x, s):
-    return x >> s if x >= 0 else -(-x >> s)
+    """Section 1: round toward zero."""
+    magnitude = abs(x) >> s
+    return -magnitude if x < 0 else magnitude
 
 
 def clamp(x, low, high):
-    return low if x < low else high if x > high else x
+    """Section 1: x limited to [low, high]."""
+    if x < low:
+        return low
+    if x > high:
+        return high
+    return x
 
 
 def sat32(x):
+    """Section 1: x limited to the int32 range."""
     return clamp(x, INT32_MIN, INT32_MAX)
 
 
+def counted_sat32(x):
+    """sat32 and, for section 12, 1 if the limit changed the value."""
+    limited = sat32(x)
+    return limited, int(limited != x)
+
+
 def isqrt(x):
+    """Section 1: the largest r with r * r <= x."""
     return math.isqrt(x)
 
 
 def bits(x):
+    """Section 1: the smallest n with x < 2^n; section 2 defines bits(0) = 0."""
     return x.bit_length()
 
 
 def requantize(total, from_fraction, to_fraction):
-    """A 64-bit sum with one fraction to a 32-bit value with another; the value and 1 if it was limited."""
+    """Section 1: a 64-bit sum with one fraction to an int32 with another, and 1 if it was limited."""
     top = max(from_fraction, to_fraction)
-    t = wrap64(total << (top - from_fraction))
-    rounded = rhu64(t, top - to_fraction)
-    value = sat32(rounded)
-    return value, int(value != rounded)
+    aligned = wrap64(total * 2**(top - from_fraction))
+    return counted_sat32(rhu64(aligned, top - to_fraction))
 
 
-# --- Section 2: operands ----------------------------------------------------------------------------------------------
+# --- Section 2: formats and operands ---------------------------------------------------------------------------------
+
+ACTIVATION, GRADIENT, WEIGHT, WEIGHT_GRADIENT, ROOT = 20, 24, 26, 28, 29
+ONE = 2**ACTIVATION
+LOWEST_FRACTION = -16   # of any quantizer (section 2, "Operands"); the end of section 2 says -10, the vectors -16
+FOLLOWS = 127           # the fraction of a quantizer whose fraction follows a largest absolute value
+MASTER_WIDTH = 32
+
 
 class Quantizer:
-    """Width 32 stands for the master values themselves."""
+    """Section 2, "Operands": width, fraction, signed or unsigned. Width 32 stands for the master values."""
 
-    def __init__(self, width=32, fraction=0, signed=True):
+    def __init__(self, width=MASTER_WIDTH, fraction=0, signed=True):
         self.width, self.fraction, self.signed = width, fraction, signed
 
     def limits(self):
@@ -84,8 +97,8 @@ class Quantizer:
 
 
 def quantize(value, master_fraction, quantizer):
-    """The operand code of one master value, and 1 if it was clamped."""
-    if quantizer.width == 32:
+    """Section 2: the operand code of a master value, and 1 if it was clamped."""
+    if quantizer.width == MASTER_WIDTH:
         return value, 0
     rounded = rhu(value, master_fraction - quantizer.fraction)
     code = clamp(rounded, *quantizer.limits())
@@ -93,320 +106,327 @@ def quantize(value, master_fraction, quantizer):
 
 
 def quantize_rows(rows, master_fraction, quantizer):
-    """The operand codes of a matrix, their fraction and the number of clamped ones."""
-    if quantizer.width == 32:
+    """Section 2: the operand codes of a matrix, their fraction, and the number of clamped ones."""
+    if quantizer.width == MASTER_WIDTH:
         return rows, master_fraction, 0
-    count = 0
-    codes = []
+    codes, clamped = [], 0
     for row in rows:
         code_row = []
         for value in row:
-            code, clamped = quantize(value, master_fraction, quantizer)
+            code, count = quantize(value, master_fraction, quantizer)
             code_row.append(code)
-            count += clamped
+            clamped += count
         codes.append(code_row)
-    return codes, quantizer.fraction, count
-
-
-FOLLOWS = 127
+    return codes, quantizer.fraction, clamped
 
 
 def following(quantizer, magnitude, master_fraction, headroom):
-    """The quantizer itself, or for fraction 127 one whose fraction follows the largest absolute value."""
-    if quantizer.width == 32 or quantizer.fraction != FOLLOWS:
+    """Section 2, "Fractions that follow": the quantizer itself, or for fraction 127 one with the fraction for A = magnitude."""
+    if quantizer.fraction != FOLLOWS:
         return quantizer
     n = quantizer.width
     grown = magnitude + (magnitude >> (n - 1))
-    exponent = (bits(grown) if grown else 0) - master_fraction
-    return Quantizer(n, min(master_fraction, n - 1 - exponent - headroom), quantizer.signed)
+    fraction = min(master_fraction, n - 1 - (bits(grown) - master_fraction) - headroom)
+    return Quantizer(n, fraction, quantizer.signed)
 
 
 def largest(rows):
+    """Sections 2 and 9: the largest absolute value of a matrix."""
     return max((abs(value) for row in rows for value in row), default=0)
 
 
 def next_maximum(maximum, seen):
-    """Section 9: a gradient maximum after a training step."""
+    """Section 9, "Gradient maxima": G' = max(m, G - floor(G / 64))."""
     return max(seen, maximum - maximum // 64)
 
 
 def range_fraction(minimum, maximum, master_fraction, width, headroom, signed):
-    """The quantizer's fraction for an observed range of master values."""
-    if minimum > maximum:  # nothing observed
+    """Section 2, end: the fraction for an observed range of master values."""
+    nothing_observed = minimum > maximum
+    magnitude = max(abs(minimum), abs(maximum))
+    if nothing_observed or magnitude == 0:
         return master_fraction
-    a = max(abs(minimum), abs(maximum))
-    if a == 0:
-        return master_fraction
-    exponent = bits(a - 1) - master_fraction  # the smallest e with a <= 2^(e + F)
-    spare = width - 1 if signed else width
-    return max(LOWEST_FRACTION, min(master_fraction, spare - exponent - headroom))
+    exponent = bits(magnitude - 1) - master_fraction      # the smallest e with magnitude <= 2^(e + F)
+    available = width - 1 if signed else width
+    return max(LOWEST_FRACTION, min(master_fraction, available - exponent - headroom))
 
 
-# --- Section 3: a layer forward ---------------------------------------------------------------------------------------
+# --- Section 3: a layer forward --------------------------------------------------------------------------------------
 
 def dot(a, b):
-    return wrap64(sum(x * y for x, y in zip(a, b)))
+    """Sections 2 and 3: an exact sum of products modulo 2^64."""
+    return wrap64(sum(x * y for x, y in zip(a, b, strict=True)))
 
 
 def forward(x_codes, x_fraction, w_codes, w_fraction, bias):
-    """The layer's output before its activation function for each sample, and the number of saturations."""
-    top = max(x_fraction + w_fraction, WEIGHT)
-    count = 0
-    out = []
-    for x_row in x_codes:
-        out_row = []
-        for w_row, b in zip(w_codes, bias):
-            t = wrap64((dot(x_row, w_row) << (top - x_fraction - w_fraction)) + (b << (top - WEIGHT)))
-            rounded = rhu64(t, top - ACTIVATION)
-            value = sat32(rounded)
-            count += value != rounded
-            out_row.append(value)
-        out.append(out_row)
-    return out, count
+    """Section 3: the layer's output before its activation function for each sample, and the number of saturations.
+
+    The document's last line says top - 18; the output's fraction is 20 in section 2 and section 4: taken as top - 20.
+    """
+    product = x_fraction + w_fraction
+    top = max(product, WEIGHT)
+    out, saturated = [], 0
+    for x in x_codes:
+        row = []
+        for weights, b in zip(w_codes, bias, strict=True):
+            total = wrap64(dot(x, weights) * 2**(top - product) + b * 2**(top - WEIGHT))
+            value, count = counted_sat32(rhu64(total, top - ACTIVATION))
+            row.append(value)
+            saturated += count
+        out.append(row)
+    return out, saturated
 
 
 def relu(x):
+    """Section 3: the activation function of hidden layers."""
     return max(x, 0)
 
 
-# --- Section 4: tanh --------------------------------------------------------------------------------------------------
+# --- Section 4: tanh and its derivative ------------------------------------------------------------------------------
 
 TANH_C = (4294967296, 2977044472, 1031764991, 238388332, 41309550, 5726720, 661577, 65510, 5676, 437)
+LOG2_E = 1549082005     # fraction 30
 
 
 def exp_of_minus_twice(x):
-    """exp(-2 abs(x)), fraction 32."""
-    a = abs(x)
-    t = 2 * a * 1549082005
+    """Section 4: e = exp(-2 abs(x)), fraction 32, of x with fraction 20."""
+    t = 2 * abs(x) * LOG2_E
     k = t >> 50
     if k >= 32:
         return 0
     f = (t >> 18) % 2**32
     p = TANH_C[9]
     for n in range(8, -1, -1):
-        p = TANH_C[n] - ((p * f) >> 32)
+        p = TANH_C[n] - (p * f >> 32)
     return p >> k
 
 
 def tanh(x):
+    """Section 4: tanh with fraction 20 in and out."""
     e = exp_of_minus_twice(x)
-    m = ((2**32 - e) * 2**21 + (2**32 + e)) // (2 * (2**32 + e))
+    denominator = 2**32 + e
+    m = ((2**32 - e) * 2**21 + denominator) // (2 * denominator)
     return m if x >= 0 else -m
 
 
 def tanh_slope(x):
-    """The derivative of tanh, fraction 30."""
+    """Section 4: the derivative of tanh, fraction 30, of x with fraction 20."""
     e = exp_of_minus_twice(x)
-    h = (e * 2**32 + (2**32 + e)) // (2 * (2**32 + e))
-    return (h * (2**31 - h)) >> 30
+    denominator = 2**32 + e
+    h = (e * 2**32 + denominator) // (2 * denominator)
+    return h * (2**31 - h) >> 30
 
 
-# --- Section 5: backward ----------------------------------------------------------------------------------------------
+# --- Section 5: backward ---------------------------------------------------------------------------------------------
 
 def batch_shift(batch):
+    """Section 5: lb, so that 2^lb is the batch rounded up to a power of two."""
     return bits(batch - 1) if batch > 1 else 0
 
 
+def requantize_rows(totals, from_fraction, to_fraction):
+    """Section 1's requantize of a matrix of sums, and the number of limited values."""
+    results, limited = [], 0
+    for row in totals:
+        result_row = []
+        for total in row:
+            value, count = requantize(total, from_fraction, to_fraction)
+            result_row.append(value)
+            limited += count
+        results.append(result_row)
+    return results, limited
+
+
 def backward_input(dy_codes, dy_fraction, w_codes, w_fraction, first=0):
-    """dX for the inputs from `first` on, and the number of saturations."""
-    count = 0
-    columns = [list(column) for column in zip(*w_codes)][first:]
-    result = []
-    for dy_row in dy_codes:
-        row = []
-        for column in columns:
-            value, limited = requantize(dot(dy_row, column), dy_fraction + w_fraction, GRADIENT)
-            count += limited
-            row.append(value)
-        result.append(row)
-    return result, count
+    """Section 5: dX for the inputs from `first` on, and the number of saturations."""
+    columns = list(zip(*w_codes))[first:]
+    totals = [[dot(dy, column) for column in columns] for dy in dy_codes]
+    return requantize_rows(totals, dy_fraction + w_fraction, GRADIENT)
 
 
 def backward_weights(dy_codes, dy_fraction, x_codes, x_fraction):
-    """dW as rows [N][K], and the number of saturations."""
-    shift = batch_shift(len(dy_codes))
-    count = 0
+    """Section 5: dW as rows [N][K], and the number of saturations."""
     x_columns = list(zip(*x_codes))
-    result = []
-    for dy_column in zip(*dy_codes):
-        row = []
-        for x_column in x_columns:
-            value, limited = requantize(dot(dy_column, x_column), dy_fraction + x_fraction + shift, WEIGHT_GRADIENT)
-            count += limited
-            row.append(value)
-        result.append(row)
-    return result, count
+    totals = [[dot(dy_column, x_column) for x_column in x_columns] for dy_column in zip(*dy_codes)]
+    return requantize_rows(totals, dy_fraction + x_fraction + batch_shift(len(dy_codes)), WEIGHT_GRADIENT)
 
 
 def backward_bias(dy_codes, dy_fraction):
-    """db [N], and the number of saturations."""
-    shift = batch_shift(len(dy_codes))
-    count = 0
-    result = []
-    for dy_column in zip(*dy_codes):
-        value, limited = requantize(wrap64(sum(dy_column)), dy_fraction + shift, WEIGHT_GRADIENT)
-        count += limited
-        result.append(value)
-    return result, count
+    """Section 5: db [N], and the number of saturations."""
+    totals = [[wrap64(sum(column)) for column in zip(*dy_codes)]]
+    rows, limited = requantize_rows(totals, dy_fraction + batch_shift(len(dy_codes)), WEIGHT_GRADIENT)
+    return rows[0], limited
 
 
 def relu_mask(dx, x_codes):
-    """dY of the layer below: the gradient passes where the stored code is positive."""
-    return [[d if x > 0 else 0 for d, x in zip(dx_row, x_row)] for dx_row, x_row in zip(dx, x_codes)]
+    """Section 5: dY of the layer below is dX where the stored code is greater than 0, and 0 elsewhere."""
+    return [[gradient if code > 0 else 0 for gradient, code in zip(dx_row, code_row, strict=True)]
+            for dx_row, code_row in zip(dx, x_codes, strict=True)]
 
 
-# --- Section 6: the pieces of a DDPG step -----------------------------------------------------------------------------
+# --- Section 6: the scalars of a DDPG step ---------------------------------------------------------------------------
 
 def td_target(reward, terminal, discount, q_next):
+    """Section 6, 2: the target y, and 1 if it was limited."""
     if terminal:
         return reward, 0
-    exact = reward + rhu(discount * q_next, 31)
-    value = sat32(exact)
-    return value, int(value != exact)
+    return counted_sat32(reward + rhu(discount * q_next, 31))
 
 
 def td_error(q, target):
-    exact = q - target
-    value = sat32(exact)
-    return value, int(value != exact)
+    """Section 6, 3: delta, and 1 if it was limited."""
+    return counted_sat32(q - target)
 
 
 def critic_last_gradient(delta, critic_scale):
-    exact = delta << (4 + critic_scale)
-    value = sat32(exact)
-    return value, int(value != exact)
+    """Section 6, 3: the critic's last dY, and 1 if it was limited."""
+    return counted_sat32(delta * 2**(4 + critic_scale))
 
 
 def loss_term(delta):
-    return (delta * delta) >> 18
+    """Section 6, 3: one sample's term of the loss statistic, fraction 22."""
+    return delta * delta >> 18
+
+
+def policy_critic_gradient(actor_scale):
+    """Section 6, 5: the critic's last dY of the pass to the action."""
+    return -2**(24 + actor_scale)
 
 
 def actor_last_gradient(d_action, out):
-    exact = rhu(d_action * tanh_slope(out), 30)
-    value = sat32(exact)
-    return value, int(value != exact)
+    """Section 6, 6: the actor's last dY, and 1 if it was limited."""
+    return counted_sat32(rhu(d_action * tanh_slope(out), 30))
 
 
-# --- Section 7: Adam --------------------------------------------------------------------------------------------------
+# --- Section 7: Adam -------------------------------------------------------------------------------------------------
 
 class AdamScalars:
-    """The once-per-step numbers of one network."""
+    """Section 7: the once-per-step numbers of one network."""
 
     def __init__(self, beta1, one_minus_beta2, rate, rate_exponent):
-        self.beta1, self.c2, self.rate, self.exponent = beta1, one_minus_beta2, rate, rate_exponent
-        self.p1 = self.p2 = 1 << 62
-        self.a = self.k = None
+        self.beta1, self.one_minus_beta2 = beta1, one_minus_beta2
+        self.rate, self.rate_exponent = rate, rate_exponent
+        self.p1 = self.p2 = 2**62
+        self.a = self.k = 0
 
     def step(self):
-        self.p1 = (self.p1 * self.beta1) >> 31
-        self.p2 = (self.p2 * (2**32 - self.c2)) >> 32
-        self.a, self.k = step_size(self.p1, self.p2, self.rate, self.exponent)
+        self.p1 = self.p1 * self.beta1 >> 31
+        self.p2 = self.p2 * (2**32 - self.one_minus_beta2) >> 32
+        self.a, self.k = step_size(self.p1, self.p2, self.rate, self.rate_exponent)
 
 
 def step_size(p1, p2, rate, rate_exponent):
+    """Section 7: A and k from P1 and P2 after their update."""
     n = isqrt(2**62 - p2)
     d = (2**62 - p1) >> 31
-    c = (n << 31) // d
+    c = n * 2**31 // d
     m = rate * c
-    drop = bits(m) - 31
-    return m >> drop, rate_exponent + 33 - drop
+    excess = bits(m) - 31
+    return m >> excess, rate_exponent + 33 - excess
 
 
 def rsqrt(x):
-    """1 / sqrt(x / 2^32) in fraction 30, for 2^30 <= x < 2^32."""
-    y = 1672337461 - ((654567240 * x) >> 32)
-    y = 1586696317 - ((y * x) >> 32)
-    y = (835471589 - ((y * x) >> 32)) * 4
+    """Section 7: 1 / sqrt(x / 2^32) with fraction 30, for 2^30 <= x < 2^32."""
+    y = 1672337461 - (654567240 * x >> 32)
+    y = 1586696317 - (y * x >> 32)
+    y = 835471589 - (y * x >> 32)
+    y *= 4
     for _ in range(2):
-        t = (y * y) >> 31
-        h = 3 * 2**29 - ((x * t) >> 32)
-        y = (y * h) >> 30
+        t = y * y >> 31
+        h = 3 * 2**29 - (x * t >> 32)
+        y = y * h >> 30
     return y
 
 
 def adam_element(g, m, s, w, beta1, c2, a, k):
-    """New m, s, w, and how often s, the ratio and w were limited."""
-    m_new = rtz(m * beta1 + g * (2**31 - beta1), 31)
-    v = max(2**20, s * s - ((s * s * c2) >> 32) + ((g * g * c2) >> 30))
+    """Section 7: new m, s, w of an element, and how often s, the ratio and w were limited."""
+    new_m = rtz(m * beta1 + g * (2**31 - beta1), 31)
+    v = max(2**20, s * s - (s * s * c2 >> 32) + (g * g * c2 >> 30))
     z = (64 - bits(v)) // 2 * 2
-    x = (v << z) >> 32
+    x = v << z >> 32
     y = rsqrt(x)
-
-    s_exact = rhu(x * y, 30 + z // 2)
-    s_new = min(2**32 - 1, s_exact)
-    q_exact = rhu(m_new * y, 33 - z // 2)
-    q = sat32(q_exact)
-    w_exact = w - rhu(q * a, k)
-    w_new = sat32(w_exact)
-    return m_new, s_new, w_new, int(s_new != s_exact), int(q != q_exact), int(w_new != w_exact)
+    root = rhu(x * y, 30 + z // 2)
+    new_s = min(2**32 - 1, root)
+    q, ratio_limited = counted_sat32(rhu(new_m * y, 33 - z // 2))
+    new_w, weight_limited = counted_sat32(w - rhu(q * a, k))
+    return new_m, new_s, new_w, int(new_s != root), ratio_limited, weight_limited
 
 
-# --- Section 8: soft update -------------------------------------------------------------------------------------------
+# --- Section 8: soft update ------------------------------------------------------------------------------------------
 
 def soft_update(w, t, tau):
+    """Section 8: the target's element t after a step towards the network's element w."""
     return t + rhu(w * tau - t * tau, 31)
 
 
-# --- Section 9: ranges ------------------------------------------------------------------------------------------------
+# --- Section 9: ranges -----------------------------------------------------------------------------------------------
 
 class Range:
+    """Section 9: minimum and maximum of observed master values."""
+
     def __init__(self):
         self.minimum, self.maximum = INT32_MAX, INT32_MIN
 
     def observe(self, rows):
         for row in rows:
-            self.minimum = min(self.minimum, min(row))
-            self.maximum = max(self.maximum, max(row))
+            for value in row:
+                self.minimum = min(self.minimum, value)
+                self.maximum = max(self.maximum, value)
 
 
-# --- Section 10: random numbers ---------------------------------------------------------------------------------------
+# --- Section 10: random numbers --------------------------------------------------------------------------------------
 
 INITIAL_WEIGHTS, RESET, WARM_UP, NOISE, REPLAY, EVALUATION, TESTS = 1, 2, 3, 4, 5, 6, 7
+WORD = 2**32
 
 
 def philox(counter, key):
-    """Philox4x32-10 of four counter words under two key words."""
+    """Section 10: Philox4x32-10 of four counter words under two key words."""
     c0, c1, c2, c3 = counter
     k0, k1 = key
     for _ in range(10):
-        p0 = c0 * 0xD2511F53
-        p1 = c2 * 0xCD9E8D57
-        c0, c1, c2, c3 = (p1 >> 32) ^ c1 ^ k0, p1 % 2**32, (p0 >> 32) ^ c3 ^ k1, p0 % 2**32
-        k0 = (k0 + 0x9E3779B9) % 2**32
-        k1 = (k1 + 0xBB67AE85) % 2**32
+        p0, p1 = c0 * 0xD2511F53, c2 * 0xCD9E8D57
+        c0, c1, c2, c3 = (p1 >> 32) ^ c1 ^ k0, p1 % WORD, (p0 >> 32) ^ c3 ^ k1, p0 % WORD
+        k0, k1 = (k0 + 0x9E3779B9) % WORD, (k1 + 0xBB67AE85) % WORD
     return c0, c1, c2, c3
 
 
 def stream_block(seed, purpose, index, block):
-    return philox((index % 2**32, index >> 32, purpose, block), (seed % 2**32, seed >> 32))
+    """Section 10: block `block` of the stream (seed, purpose, index)."""
+    return philox((index % WORD, index // WORD, purpose, block), (seed % WORD, seed // WORD))
 
 
 def stream_words(seed, purpose, index, count):
-    """The first `count` words of a stream."""
+    """Section 10: the first `count` words of a stream."""
     words = []
     for block in range((count + 3) // 4):
-        words.extend(stream_block(seed, purpose, index, block))
+        words += stream_block(seed, purpose, index, block)
     return words[:count]
 
 
 def stream_word(seed, purpose, index, word):
+    """Section 10: one word of a stream."""
     return stream_block(seed, purpose, index, word // 4)[word % 4]
 
 
 def int32(word):
-    return word - 2**32 if word >= 2**31 else word
+    """Section 11: a word as two's complement."""
+    return word - WORD if word >= 2**31 else word
 
 
 def draw_below(word, n):
-    return (word * n) >> 32
+    """Section 10: a draw below n."""
+    return word * n >> 32
 
 
 def warm_up_component(word):
+    """Section 10: a component of a warm-up action, fraction 20."""
     return rhu(int32(word), 11)
 
 
 def normal(words):
-    total = sum((2 * (word & 0xFFFF) - 65535) + (2 * (word >> 16) - 65535) for word in words)
+    """Section 10: a normal number with fraction 20 from the four words of a block."""
+    total = sum(2 * half - 65535 for word in words for half in (word >> 16, word % 2**16))
     return rhu(total * 2568476, 18)
 
 
@@ -414,101 +434,109 @@ GAUSSIAN, ORNSTEIN_UHLENBECK = 0, 1
 
 
 def noisy_action(kind, sigma, theta, seed, index, state, action):
-    """The action with noise, and the new noise state."""
-    result, new_state = [], []
-    for j, (o, a) in enumerate(zip(state, action)):
-        z = normal(stream_block(seed, NOISE, index, j))
-        if kind == GAUSSIAN:
-            noise = rhu(sigma * z, 22)
-        else:
-            o = sat32(o - rhu(theta * o, 22) + rhu(sigma * z, 22))
-            noise = o
+    """Section 10, "Exploration noise": the action with noise, and the new noise state."""
+    noisy, new_state = [], []
+    for j, (o, a) in enumerate(zip(state, action, strict=True)):
+        noise = rhu(sigma * normal(stream_block(seed, NOISE, index, j)), 22)
+        if kind == ORNSTEIN_UHLENBECK:
+            noise = o = sat32(o - rhu(theta * o, 22) + noise)
         new_state.append(o)
-        result.append(clamp(a + noise, -ONE, ONE))
-    return result, new_state
+        noisy.append(clamp(a + noise, -ONE, ONE))
+    return noisy, new_state
 
 
-# --- Section 11: initial weights --------------------------------------------------------------------------------------
+# --- Section 11: initial weights -------------------------------------------------------------------------------------
 
 LAST_LAYER_BOUND = 201327
 
 
 def initial_bound(inputs, last):
+    """Section 11: the bound of a layer's initial weights and biases, fraction 26."""
     return LAST_LAYER_BOUND if last else isqrt(2**52 // inputs)
 
 
 def initial_tensor(seed, network, layer, part, inputs, count, last):
+    """Section 11: the `count` initial values of a tensor, row-major."""
+    number = 65536 * network + 2 * layer + part
     bound = initial_bound(inputs, last)
-    words = stream_words(seed, INITIAL_WEIGHTS, 65536 * network + 2 * layer + part, count)
-    return [rhu(int32(word) * bound, 31) for word in words]
+    return [rhu(int32(word) * bound, 31) for word in stream_words(seed, INITIAL_WEIGHTS, number, count)]
 
 
-# --- Section 12: saturation counters ----------------------------------------------------------------------------------
+# --- Section 12: saturation counters ---------------------------------------------------------------------------------
 
-COUNTERS = ("activation", "activation_quantizer", "weight_quantizer", "gradient", "gradient_quantizer",
-            "weight_gradient", "moment", "ratio", "weight", "target_value")
+COUNTERS = ("activation", "activation_quantizer", "weight_quantizer", "gradient", "gradient_quantizer", "weight_gradient",
+            "moment", "ratio", "weight", "target_value")
 
 
-# --- Section 13: at the edge ------------------------------------------------------------------------------------------
+# --- Section 13: at the edge (floating point is here only) -----------------------------------------------------------
 
 def to_single(x):
-    """The nearest IEEE single (ties to even) of a double, as a double. A result beyond the largest single is refused."""
-    return struct.unpack("<f", struct.pack("<f", x))[0]
+    """Section 13: a double rounded to IEEE single (ties to even); what is not finite then is refused."""
+    single = struct.unpack("<f", struct.pack("<f", x))[0]     # struct refuses what overflows
+    if not math.isfinite(single):
+        raise OverflowError("not finite in single precision")
+    return single
 
 
 def to_fixed(x):
-    """A single to fraction 20, and 1 if it was limited."""
-    exact = math.floor(Fraction(x) * 2**20 + Fraction(1, 2))
-    value = sat32(exact)
-    return value, int(value != exact)
+    """Section 13: a single to fraction 20, and 1 if it was limited."""
+    return counted_sat32(round_exact(Fraction(x), ACTIVATION))
 
 
 def environment_action(value, low, high):
-    """In double precision with the operations in the document's order, each rounded on its own (no fused multiply)."""
+    """Section 13: an action component for the environment, in doubles, each operation rounded on its own."""
     middle = (low + high) / 2
     half = (high - low) / 2
-    return min(max(middle + half * (value / 2**20), low), high)
+    action = middle + half * (value / 2**20)
+    return min(max(action, low), high)
 
 
 def hyperparameter(text):
-    """The exact value of the IEEE double nearest to a decimal: what the program computes with."""
+    """Section 13: the exact value of the double nearest to a decimal."""
     return Fraction(float(text))
 
 
 def round_exact(value, fraction):
-    """An exact value to a fraction: one rounding, midpoints up."""
+    """Section 13: floor(x * 2^f + 1/2) of an exact value."""
     return math.floor(value * 2**fraction + Fraction(1, 2))
 
 
 def discount_constant(text):
-    return min(round_exact(hyperparameter(text), 31), INT32_MAX)
+    """Section 13: fraction 31, at most 2^31 - 1."""
+    return min(2**31 - 1, round_exact(hyperparameter(text), 31))
 
 
 def tau_constant(text):
+    """Section 13: fraction 31."""
     return round_exact(hyperparameter(text), 31)
 
 
 def beta1_constant(text):
+    """Section 13: fraction 31."""
     return round_exact(hyperparameter(text), 31)
 
 
 def one_minus_beta2_constant(beta2_text):
+    """Section 13: the exact 1 - beta2 to fraction 32."""
     return round_exact(1 - hyperparameter(beta2_text), 32)
 
 
 def noise_constant(text):
+    """Section 13: sigma or theta, fraction 22."""
     return round_exact(hyperparameter(text), 22)
 
 
 def learning_rate_constant(text):
-    """L and e with 2^30 <= L < 2^31: the rate rounded to 31 significant bits."""
+    """Section 13: L and e with 2^30 <= L < 2^31."""
     rate = hyperparameter(text)
-    exponent = 31
-    while rate * 2**exponent < 2**30:
+    if rate <= 0:
+        raise ValueError("a learning rate is positive")
+    exponent = 0
+    while rate * Fraction(2)**exponent >= 2**31:
+        exponent -= 1
+    while rate * Fraction(2)**exponent < 2**30:
         exponent += 1
-    mantissa = round_exact(rate, exponent)
+    mantissa = round_exact(rate * Fraction(2)**exponent, 0)
     if mantissa == 2**31:
-        mantissa, exponent = 2**30, exponent - 1
-    if not 31 <= exponent <= 50:
-        raise ValueError("learning rate outside of 2^-20 to 1")
+        return 2**30, exponent - 1
     return mantissa, exponent

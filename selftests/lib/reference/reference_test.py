@@ -120,7 +120,7 @@ def adam_against_doubles():
         for i, scale in enumerate(scales):
             g = round(scale * (generator.gauss(0, 0.5) + offsets[i]) * 2**28)
             g = ref.sat32(g)
-            m, s, w, n_moment, n_ratio, n_weight = ref.adam_element(g, *fixed[i], scalars.beta1, scalars.c2, scalars.a, scalars.k)
+            m, s, w, n_moment, n_ratio, n_weight = ref.adam_element(g, *fixed[i], scalars.beta1, scalars.one_minus_beta2, scalars.a, scalars.k)
             if n_moment or n_ratio or n_weight:
                 return False
             fixed[i] = (m, s, w)
@@ -148,11 +148,11 @@ def adam_unit_without_gradient_stays():
         nonlocal m, s, w
         for _ in range(steps):
             scalars.step()
-            m, s, w, *_ = ref.adam_element(0, m, s, w, scalars.beta1, scalars.c2, scalars.a, scalars.k)
+            m, s, w, *_ = ref.adam_element(0, m, s, w, scalars.beta1, scalars.one_minus_beta2, scalars.a, scalars.k)
 
     for _ in range(200):
         scalars.step()
-        m, s, w, *_ = ref.adam_element(round(generator.gauss(0, 2**24)), m, s, w, scalars.beta1, scalars.c2, scalars.a, scalars.k)
+        m, s, w, *_ = ref.adam_element(round(generator.gauss(0, 2**24)), m, s, w, scalars.beta1, scalars.one_minus_beta2, scalars.a, scalars.k)
     steps = 0
     while m and steps < 1000:
         run(1)
@@ -171,7 +171,7 @@ def adam_half_up_would_walk():
     with planted("rtz", ref.rhu):
         for _ in range(10000):
             scalars.step()
-            m, s, w, *_ = ref.adam_element(0, m, s, w, scalars.beta1, scalars.c2, scalars.a, scalars.k)
+            m, s, w, *_ = ref.adam_element(0, m, s, w, scalars.beta1, scalars.one_minus_beta2, scalars.a, scalars.k)
     note(f"m rounded half up instead: m sticks at {m}, the weight moved {w} units in 10,000 steps")
     return m != 0 and abs(w) > 100000
 
