@@ -18,6 +18,7 @@ struct ppo {
 	struct ppo_options options;
 	struct mlp policy, value;
 	double *logit, *logit_gradient, *output_gradient, *probability;
+	double *first;	/* logits of the first policy */
 	double *spread; /* actions x actions: logit = spread x output; symmetric */
 	uint64_t actions_drawn, epochs_done;
 
@@ -53,6 +54,7 @@ void ppo_destroy(struct ppo *ppo)
 	free(ppo->logit);
 	free(ppo->logit_gradient);
 	free(ppo->output_gradient);
+	free(ppo->first);
 	free(ppo->spread);
 	free(ppo->probability);
 	free_steps(ppo);
@@ -94,7 +96,18 @@ static int options_valid(const struct ppo_options *o)
 {
 	return o->observations && o->actions && o->hidden[0] && o->hidden[1] && o->rate > 0 && o->clip > 0 &&
 	       o->clip < 1 && o->discount >= 0 && o->discount <= 1 && o->lambda >= 0 && o->lambda <= 1 &&
-	       o->entropy >= 0 && o->neighbours >= 0 && o->largest_gradient > 0 && o->epochs && o->minibatch;
+	       o->entropy >= 0 && o->neighbours >= 0 && o->first_deviation >= 0 && o->largest_gradient > 0 && o->epochs && o->minibatch;
+}
+
+static void first_policy(struct ppo *ppo)
+{
+	const double deviation = ppo->options.first_deviation;
+
+	for (size_t i = 0; i < ppo->options.actions && deviation > 0; i++) {
+		const double distance = ((double)i - ppo->options.first_action) / deviation;
+
+		ppo->first[i] = -distance * distance / 2;
+	}
 }
 
 static void spread(struct ppo *ppo)
@@ -129,10 +142,12 @@ int ppo_create(const struct ppo_options *options, struct ppo **created)
 	ppo->logit_gradient = calloc(options->actions, sizeof(double));
 	ppo->output_gradient = calloc(options->actions, sizeof(double));
 	ppo->probability = calloc(options->actions, sizeof(double));
+	ppo->first = calloc(options->actions, sizeof(double));
 	ppo->spread = calloc(options->actions, options->actions * sizeof(double));
-	if (!ppo->logit || !ppo->logit_gradient || !ppo->output_gradient || !ppo->probability || !ppo->spread ||
-	    reserve(ppo))
+	if (!ppo->logit || !ppo->logit_gradient || !ppo->output_gradient || !ppo->probability || !ppo->first ||
+	    !ppo->spread || reserve(ppo))
 		goto failed;
+	first_policy(ppo);
 	spread(ppo);
 	error = mlp_create(&ppo->policy, 3,
 			   (size_t[]){ options->observations, options->hidden[0], options->hidden[1], options->actions },
@@ -182,6 +197,8 @@ static void apply_spread(const struct ppo *ppo, const double *from, double *to)
 static const double *logits_of(struct ppo *ppo, const double *observation)
 {
 	apply_spread(ppo, mlp_forward(&ppo->policy, observation), ppo->logit);
+	for (size_t i = 0; i < ppo->options.actions; i++)
+		ppo->logit[i] += ppo->first[i];
 	return ppo->logit;
 }
 

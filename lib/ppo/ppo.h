@@ -31,6 +31,11 @@ struct ppo_options {
 	 * normal curve of this deviation, the neighbours. What is learned of one carries over to those beside it. 0: not.
 	 */
 	double neighbours;
+	/*
+	 * Where such a scale has a sensible middle: the first policy is a normal curve of deviation `first_deviation` (in actions)
+	 * around `first_action`, and what the network learns is added to it. A deviation of 0: close to uniform.
+	 */
+	double first_action, first_deviation;
 	unsigned epochs;	 /* passes over the steps of an update */
 	size_t minibatch;
 	uint64_t seed;

@@ -131,6 +131,7 @@ int quantize_search_ddpg(struct quantize_search *search)
 	options.replay_capacity = 100000;
 	options.discount = 0.999;
 	options.noise_sigma = 0.3;
+	options.tau = 0.02; /* a search is short: of 0.005, 0.02 the better one */
 	error = fixar_device_open("cpu", &device_options, &device);
 	if (error)
 		return error;

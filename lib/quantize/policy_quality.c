@@ -11,6 +11,8 @@
 #include "fx/fixed.h"
 
 #define ACTOR 0
+#define TEST_EPISODES 5		   /* times those of an evaluation */
+#define TEST_SEED UINT64_C(1000000) /* beyond the seed of the searches' start states */
 
 struct policy_quality {
 	struct policy_quality_options options;
@@ -26,11 +28,13 @@ static void describe(struct policy_quality *quality)
 {
 	uint32_t inputs[STEP_MAX_LAYERS], outputs[STEP_MAX_LAYERS];
 
-	quality->network.layers = step_layers(&quality->agent->config, STEP_ACTOR, inputs, outputs);
+	const enum step_network network = quality->options.critic ? STEP_CRITIC : STEP_ACTOR;
+
+	quality->network.layers = step_layers(&quality->agent->config, network, inputs, outputs);
 	for (uint32_t l = 0; l < quality->network.layers; l++) {
 		struct cost_layer *layer = &quality->network.layer[l];
 
-		snprintf(layer->name, sizeof(layer->name), "actor.%u", l);
+		snprintf(layer->name, sizeof(layer->name), "%s.%u", quality->options.critic ? "critic" : "actor", l);
 		layer->inputs = inputs[l];
 		layer->outputs = outputs[l];
 		layer->positions = 1;
@@ -95,7 +99,7 @@ void policy_quality_bits(const struct policy_quality *quality, const struct cost
 {
 	for (uint32_t l = 0; l < quality->network.layers; l++)
 		bits[l] = (struct fixar_layer_bits){
-			.network = ACTOR,
+			.network = quality->options.critic != 0,
 			.layer = l,
 			.activation = widths[l].activation,
 			.weight = widths[l].weight,
@@ -189,6 +193,8 @@ int policy_quality_evaluate(void *user, const struct cost_widths *widths, double
 	struct fixar_layer_bits bits[COST_MAX_LAYERS];
 	int error = 0;
 
+	if (quality->options.critic)
+		return policy_quality_fine_tune(quality, widths, quality->options.tune_steps, mean_return);
 	/* Weights' fractions come from the weights: the clean ones. */
 	if (quality->state)
 		error = quality->agent->state->ops->state_write(quality->agent->state, quality->state);
@@ -218,10 +224,28 @@ int policy_quality_fine_tune(struct policy_quality *quality, const struct cost_w
 	agent->for_acting_only = 1;
 	error = fixar_agent_set_bits(agent, bits, quality->network.layers);
 	agent->for_acting_only = 0;
+	/* A precision schedule would go on to its next stage. */
+	qat_policy_destroy(agent->ddpg->policy);
+	agent->ddpg->policy = NULL;
 	if (!error)
 		error = fixar_agent_train(agent, agent->ddpg->record.environment_steps + steps, NULL, NULL);
 	if (!error)
 		error = evaluate(quality, agent, mean_return);
 	fixar_agent_destroy(agent);
+	return error;
+}
+
+int policy_quality_test(struct policy_quality *quality, const struct cost_widths *widths, uint64_t steps,
+			double *mean_return)
+{
+	struct policy_quality_options *options = &quality->options;
+	const struct policy_quality_options searched = *options;
+	int error;
+
+	options->episodes *= TEST_EPISODES;
+	options->seed += TEST_SEED;
+	error = steps ? policy_quality_fine_tune(quality, widths, steps, mean_return) :
+			policy_quality_evaluate(quality, widths, mean_return);
+	*options = searched;
 	return error;
 }

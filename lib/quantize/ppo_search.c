@@ -10,10 +10,39 @@
 #include "quantize/search.h"
 #include "quantize/walk.h"
 
-#define EPISODES 16	     /* of an update */
+#define EPISODES 6	     /* of an update: with a few hundred evaluations in all, updates are precious */
 #define LEAST_ENTROPY 0.1    /* of the first weight of the entropy, when the budget is used up */
 #define QUIET_UPDATES 12     /* without a new point: the policy has settled, and another one starts afresh */
 #define MOST_PROPOSALS 100   /* for each evaluation of the budget */
+
+/*
+ * Within the limit: the square of the share of the points found so far that score less, 0 to 1. Scores of good points lie within a
+ * few hundredths of each other and those of bad ones anywhere below; ranks keep the good ones apart.
+ */
+static double rank(const struct quantize_search *search, double score)
+{
+	size_t below = 0;
+	double share;
+
+	for (size_t i = 0; i < search->record.count; i++)
+		below += quantize_score(search->problem, search->record.point[i].cost, search->record.point[i].quality) < score;
+	share = (double)below / (double)search->record.count;
+	return share * share;
+}
+
+/* The widest width that all decisions can have: where the search begins. The cost alone says which. */
+static unsigned affordable(const struct quantize_problem *problem)
+{
+	struct cost_widths widths[COST_MAX_LAYERS];
+	unsigned index = 0;
+
+	for (unsigned i = 0; i < problem->width_count; i++) {
+		quantize_uniform(problem, problem->width[i], widths);
+		if (quantize_cost(problem, widths) <= problem->limit)
+			index = i;
+	}
+	return index;
+}
 
 /* Beyond the limit: below every reward within it, and the lower the further. */
 static double penalty(double spent)
@@ -41,7 +70,7 @@ static int run_episode(struct quantize_search *search, struct ppo *ppo)
 			error = quantize_evaluate(search, walk.widths, &quality);
 			if (error)
 				return error;
-			reward = quantize_score(search->problem, spent * search->problem->limit, quality);
+			reward = rank(search, quantize_score(search->problem, spent * search->problem->limit, quality));
 			end = 1;
 		}
 		if (ppo_reward(ppo, reward, end))
@@ -82,8 +111,10 @@ int quantize_search_ppo(struct quantize_search *search)
 	options.actions = search->problem->width_count;
 	options.hidden[0] = options.hidden[1] = 32;
 	options.rate = 1e-2;
-	options.discount = 1; /* episodes are short, and only their end brings anything */
+	options.discount = options.lambda = 1; /* episodes are short, and only their end brings anything */
 	options.neighbours = 1.5;
+	options.first_action = affordable(search->problem);
+	options.first_deviation = 1.5;
 	for (uint64_t start = 0; !error && search->proposals < MOST_PROPOSALS * search->budget; start++) {
 		struct ppo *ppo;
 

@@ -36,7 +36,7 @@ def multilayer():
     """An MLP is trained, kept, and quantized within the limit."""
     folder = tests.folder / "mlp"
     arguments = ["quantize", folder, "--network", "mlp", *COMMON, "--limit", "energy=50%", "--search", "uniform,ppo"]
-    says(fixar(*arguments, "--fine-tune", "10").stdout, r"dense\.0 +784 +128 +1 ", "quality after fine-tuning", "on the test part")
+    says(fixar(*arguments, "--fine-tune", "10").stdout, r"dense\.0 +784 +128 +1 ", "quality after fine-tuning", "on what no search has seen")
     kept = (folder / "classifier.safetensors").read_bytes()
     for name in ("uniform", "ppo"):
         found = result(folder, name)
@@ -66,11 +66,11 @@ def convolutions():
 def errors():
     """What is wrong with digits and networks is said."""
     run = ["quantize", tests.folder / "mlp", "--hardware", "reram", "--limit", "energy=50%"]
-    says(fixar(*run, "--network", "vgg", "--digits", DIGITS, code=2).stderr, "expected mlp or lenet")
+    says(fixar(*run, "--network", "vgg", "--digits", DIGITS, code=2).stderr, "expected actor, critic, mlp or lenet")
     says(fixar(*run, "--network", "mlp", "--digits", tests.folder / "none", code=1).stderr, "0.json: No such file", "npm install")
     says(fixar(*run, "--network", "mlp", "--digits", DIGITS, "--train-steps", "9", code=1).stderr, "150 steps", "not 9 steps")
     says(fixar(*run, "--network", "lenet", "--digits", DIGITS, "--train-steps", "150", code=1).stderr, "network mlp, not lenet")
-    says(fixar(*run, "--network", "mlp", "--digits", DIGITS, "--variation", "0.1", code=2).stderr, "not with --network")
+    says(fixar(*run, "--network", "mlp", "--digits", DIGITS, "--variation", "0.1", code=2).stderr, "not with --network mlp")
     bad = tests.folder / "bad"
     make_digits(bad, 2, 2)
     (bad / "7.json").write_text('{"data": [0, 1, 2]}')

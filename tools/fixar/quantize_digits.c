@@ -198,7 +198,7 @@ int quantize_subject_digits(struct quantize_subject *subject, const struct quant
 	memset(subject, 0, sizeof(*subject));
 	if (!spec || !own) {
 		free(own);
-		return cli_usage("--network \"%s\": expected mlp or lenet", options->network);
+		return cli_usage("--network \"%s\": expected actor, critic, mlp or lenet", options->network);
 	}
 	if (digits_load(options->digits, &own->digits, message, sizeof(message))) {
 		cli_error("%s", message);

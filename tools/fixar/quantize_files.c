@@ -219,7 +219,7 @@ void quantize_print(const struct quantize_report *report)
 	if (!isnan(report->fine_tuned))
 		printf("quality after fine-tuning: %.6g\n", report->fine_tuned);
 	if (!isnan(report->test))
-		printf("quality on the test part: %.6g\n", report->test);
+		printf("quality on what no search has seen: %.6g\n", report->test);
 	printf("  %-16s %7s %7s %9s  %10s %6s", "layer", "inputs", "outputs", "positions", "activation", "weight");
 	for (unsigned m = 0; m < problem->model->ops->metric_count; m++) {
 		const struct cost_metric *each = &problem->model->ops->metrics[m];

@@ -42,6 +42,11 @@ static int run_fine_tune(struct quantize_subject *subject, const struct cost_wid
 	return policy_quality_fine_tune(subject->user, widths, steps, quality);
 }
 
+static int run_test(struct quantize_subject *subject, const struct cost_widths *widths, uint64_t steps, double *quality)
+{
+	return policy_quality_test(subject->user, widths, steps, quality);
+}
+
 static void run_close(struct quantize_subject *subject)
 {
 	policy_quality_close(subject->user);
@@ -53,6 +58,8 @@ int quantize_subject_run(struct quantize_subject *subject, const struct quantize
 {
 	struct policy_quality_options quality = {
 		.directory = options->directory,
+		.critic = options->critic,
+		.tune_steps = options->tune_steps,
 		.episodes = options->episodes,
 		.seed = options->seed,
 		.noise = options->noise,
@@ -84,6 +91,7 @@ int quantize_subject_run(struct quantize_subject *subject, const struct quantize
 	subject->quality = policy_quality_evaluate;
 	subject->user = opened;
 	subject->fine_tune = run_fine_tune;
+	subject->test = run_test;
 	subject->bits = run_bits;
 	subject->close = run_close;
 	subject->key = options->noise ?
@@ -92,6 +100,9 @@ int quantize_subject_run(struct quantize_subject *subject, const struct quantize
 			   crc, options->episodes, (unsigned long long)options->seed, options->noise->cell_bits,
 			   options->noise->variation, options->noise->on_off_ratio,
 			   (unsigned long long)options->noise_seed) :
+		options->critic ?
+		cli_format("# fixar quantize 1: critic of checkpoint %08x, %u episodes from seed %llu after %llu steps", crc,
+			   options->episodes, (unsigned long long)options->seed, (unsigned long long)options->tune_steps) :
 		cli_format("# fixar quantize 1: actor of checkpoint %08x, %u episodes from seed %llu", crc,
 			   options->episodes, (unsigned long long)options->seed);
 	return CLI_OK;

@@ -10,7 +10,9 @@
 
 struct quantize_subject_options {
 	const char *directory; /* of the run, or of the classifier */
-	const char *network;   /* of the classifier; NULL: the actor of a run */
+	const char *network;   /* of the classifier; NULL: that of a run */
+	bool critic;	       /* of a run, instead of its actor */
+	uint64_t tune_steps;   /* of a critic's evaluation */
 	const char *digits;    /* folder of them */
 	uint64_t train_steps;
 	uint32_t episodes;
@@ -35,7 +37,7 @@ struct quantize_subject {
 	struct fixar_device *device;
 };
 
-/* The actor of a run. CLI_OK, or CLI_FAILED or CLI_USAGE after a message. */
+/* The actor or critic of a run. CLI_OK, or CLI_FAILED or CLI_USAGE after a message. */
 int quantize_subject_run(struct quantize_subject *subject, const struct quantize_subject_options *options);
 
 /* A classifier of digits (--network), trained when its folder has none. The same, or CLI_INTERRUPTED. */
