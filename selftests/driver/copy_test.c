@@ -5,7 +5,8 @@
  * A case: the arena's neighbourhood is filled with a pattern; random bytes go up; a wider piece comes down, so that what
  * lies before and behind in card memory is seen, into a buffer whose own neighbourhood is seen, too.
  *
- * FIXAR_TEST_FULL=1: sizes 1 to 64 with every offset, 256 MiB plus and minus 1.
+ * FIXAR_TEST_FULL=1: sizes 1 to 64 with every offset, 256 MiB plus and minus 1. FIXAR_COPY_MIB: nothing larger, as bounce
+ * buffers may not have more. FIXAR_MEMORY=bounce or iommu: the card must reach memory so, or the test fails.
  */
 #define _GNU_SOURCE
 #include "fixar_fixture.h"
@@ -151,6 +152,11 @@ FIXAR_TEST(copy, small_sizes_at_every_offset)
 	uint64_t size, offset, card;
 	unsigned int i;
 
+	/* Small buffers, too: bounce buffers are copied as a whole. */
+	fixar_buffer_destroy(self->fd, &self->source);
+	fixar_buffer_destroy(self->fd, &self->sink);
+	ASSERT_EQ(fixar_buffer_create(self->fd, 32 * KIB, &self->source), 0);
+	ASSERT_EQ(fixar_buffer_create(self->fd, 32 * KIB, &self->sink), 0);
 	for (size = 1; size <= 64; size++) {
 		for (offset = 0; offset < 64; offset++) {
 			/* Reduced: a sixteenth of the offsets, others for each size. */
@@ -337,10 +343,39 @@ FIXAR_TEST(copy, all_queues_at_once)
 	}
 }
 
+/* The largest transfer, in bytes. */
+static uint64_t largest(void)
+{
+	const char *mib = getenv("FIXAR_COPY_MIB");
+	const uint64_t wanted = fixar_full() ? 256 * MIB : 17 * MIB;
+
+	return mib ? least(wanted, strtoull(mib, NULL, 0) * MIB) : wanted;
+}
+
+/* While `mapped` bytes are: does the card reach memory as FIXAR_MEMORY says? */
+static bool memory_is_reached_as_asked(int fd, uint64_t mapped)
+{
+	const char *how = getenv("FIXAR_MEMORY");
+	char path[128], text[64] = "", address[32];
+
+	if (!how)
+		return true;
+	if (!strcmp(how, "bounce")) {
+		/* In slots of 2 KiB. */
+		return !fixar_read_file("/sys/kernel/debug/swiotlb/io_tlb_used", text, sizeof(text)) &&
+		       strtoull(text, NULL, 0) * 2048 >= mapped;
+	}
+	if (fixar_pci_address(fd, address))
+		return false;
+	snprintf(path, sizeof(path), "/sys/bus/pci/devices/%s/iommu_group/type", address);
+	/* DMA-FQ would be the one that is not strict. */
+	return !strcmp(how, "iommu") && !fixar_read_file(path, text, sizeof(text)) && !strncmp(text, "DMA\n", 4);
+}
+
 /* 256 MiB plus and minus 1: longer than one descriptor can be. */
 FIXAR_TEST(copy, very_large)
 {
-	const uint64_t base = fixar_full() ? 256 * MIB : 17 * MIB;
+	const uint64_t base = largest();
 	struct fixar_buffer buffer;
 	uint32_t big, crc;
 	int64_t delta;
@@ -355,6 +390,7 @@ FIXAR_TEST(copy, very_large)
 		crc = fixar_crc(buffer.map + 1, size);
 		ASSERT_EQ(fixar_buffer_fini(self->fd, buffer.handle, DRM_FIXAR_BO_WRITE), 0);
 		ASSERT_EQ(fixar_copy_wait(self->fd, big, DRM_FIXAR_QUEUE_H2C, buffer.handle, 1, 3, size), 0);
+		ASSERT_TRUE(memory_is_reached_as_asked(self->fd, size));
 		ASSERT_EQ(fixar_buffer_prep(self->fd, buffer.handle, DRM_FIXAR_BO_WRITE, INT64_MAX), 0);
 		memset(buffer.map, 0, buffer.size);
 		ASSERT_EQ(fixar_buffer_fini(self->fd, buffer.handle, DRM_FIXAR_BO_WRITE), 0);

@@ -6,12 +6,18 @@
  *	ioctl_fuzz [COUNT [SEED]]
  *
  * Prints KTAP: that the victims' bytes are intact, that at least a fifth of the calls was well-formed, how many jobs
- * reached the card. The seed is printed; with the same one each thread makes the same calls.
+ * reached the card, that the kernel found nothing worth a warning. The seed is printed; with the same one each thread
+ * makes the same calls.
+ *
+ * Where the kernel can let allocations and copies from user memory fail on request, it does in some of the calls.
  */
 #define _GNU_SOURCE
 #include "fixar_lib.h"
+#include "fuzz_calls.h"
+#include "fuzz_judges.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
@@ -24,81 +30,12 @@
 
 #define PROCESSES 2
 #define THREADS 3
-#define HANDLES 8
-#define CANARY (256u << 10)
-
-/* Shared by the processes. */
-struct counts {
-	uint64_t calls;
-	uint64_t succeeded;
-	uint64_t jobs; /* in submissions that were accepted */
-	uint64_t unexpected; /* errors that no ioctl may return */
-	int64_t example;
-};
-
-static struct counts *counts;
-
-struct fuzzer {
-	int fd;
-	uint64_t state;
-	uint64_t calls;
-	uint32_t buffers[HANDLES];
-	uint64_t buffer_bytes[HANDLES];
-	uint32_t contexts[HANDLES];
-	uint32_t syncs[HANDLES];
-};
-
-static uint64_t below(struct fuzzer *f, uint64_t limit)
-{
-	return fixar_random(&f->state) % limit;
-}
-
-static bool chance(struct fuzzer *f, unsigned int percent)
-{
-	return below(f, 100) < percent;
-}
-
-/* A number as attackers like them. */
-static uint64_t odd(struct fuzzer *f)
-{
-	static const uint64_t values[] = { 0, 1, 7, 63, 64, 4095, 4096, 65535, 65536, 0x7fffffff, 0x80000000, 0xffffffff,
-					   0x100000000, 1ULL << 40, 1ULL << 63, UINT64_MAX - 63, UINT64_MAX };
-
-	return chance(f, 50) ? values[below(f, sizeof(values) / sizeof(values[0]))]
-			     : fixar_random(&f->state) >> below(f, 64);
-}
-
-/* Mostly a handle of ours, sometimes none. */
-static uint32_t pick(struct fuzzer *f, const uint32_t *handles)
-{
-	return chance(f, 95) ? handles[below(f, HANDLES)] : (uint32_t)odd(f);
-}
-
-static int call(struct fuzzer *f, unsigned long request, void *argument)
-{
-	int ret = ioctl(f->fd, request, argument);
-	int error = ret < 0 ? errno : 0;
-
-	__atomic_add_fetch(&counts->calls, 1, __ATOMIC_RELAXED);
-	switch (error) {
-	case 0:
-		__atomic_add_fetch(&counts->succeeded, 1, __ATOMIC_RELAXED);
-		break;
-	case EINVAL: case EFAULT: case ENOENT: case ENOMEM: case ENOSPC: case EBUSY: case ERANGE: case E2BIG: case EIO:
-	case ESTALE: case ETIME: case ETIMEDOUT: case EINTR: case EOPNOTSUPP: case EACCES: case EBADF: case ENODEV:
-		break;
-	default:
-		counts->example = error;
-		__atomic_add_fetch(&counts->unexpected, 1, __ATOMIC_RELAXED);
-	}
-	return ret;
-}
-
 /* ---- Well-formed calls, here and there with a wrong field ---- */
 
 static void make_buffer(struct fuzzer *f)
 {
-	struct drm_fixar_bo_create create = { .size = 1 + below(f, 512 << 10) };
+	/* Mostly small: the kernel zeroes them. */
+	struct drm_fixar_bo_create create = { .size = 1 + below(f, chance(f, 10) ? 512 << 10 : 32 << 10) };
 	uint32_t slot = (uint32_t)below(f, HANDLES);
 
 	if (chance(f, 10))
@@ -117,10 +54,9 @@ static void make_buffer(struct fuzzer *f)
 	f->buffer_bytes[slot] = create.size;
 }
 
-static void make_context(struct fuzzer *f)
+static void renew_context(struct fuzzer *f, uint32_t slot)
 {
-	struct drm_fixar_ctx_create create = { .size = 1 + below(f, 1 << 20), .flags = chance(f, 5) };
-	uint32_t slot = (uint32_t)below(f, HANDLES);
+	struct drm_fixar_ctx_create create = { .size = 1 + below(f, chance(f, 10) ? 1 << 20 : 65536), .flags = chance(f, 5) };
 
 	if (f->contexts[slot]) {
 		struct drm_fixar_ctx_destroy destroy = { .handle = f->contexts[slot], .pad = chance(f, 5) };
@@ -131,8 +67,15 @@ static void make_context(struct fuzzer *f)
 	/* Not all of the card: the victims need theirs, and zeros take time. */
 	if (chance(f, 5))
 		create.size = odd(f) | 1ULL << 40;
-	if (!call(f, DRM_IOCTL_FIXAR_CTX_CREATE, &create))
+	if (!call(f, DRM_IOCTL_FIXAR_CTX_CREATE, &create)) {
 		f->contexts[slot] = create.handle;
+		__atomic_add_fetch(&counts->contexts, 1, __ATOMIC_RELAXED);
+	}
+}
+
+static void make_context(struct fuzzer *f)
+{
+	renew_context(f, (uint32_t)below(f, HANDLES));
 }
 
 static void make_sync(struct fuzzer *f)
@@ -164,7 +107,9 @@ static void ask(struct fuzzer *f)
 {
 	struct drm_fixar_ctx_query query = { .handle = pick(f, f->contexts), .pad = chance(f, 5) };
 	uint64_t data[64];
-	struct drm_fixar_query device = { .type = (uint32_t)below(f, 6), .index = chance(f, 20) ? (uint32_t)odd(f) : 0,
+	/* Seldom those that read registers: an emulated card takes its time. */
+	struct drm_fixar_query device = { .type = (uint32_t)below(f, chance(f, 10) ? 6 : 3),
+					  .index = chance(f, 20) ? (uint32_t)(chance(f, 50) ? below(f, 0x300) : odd(f)) : 0,
 					  .size = (uint32_t)(chance(f, 90) ? below(f, sizeof(data)) : odd(f) % sizeof(data)),
 					  .data = chance(f, 90) ? (uintptr_t)data : odd(f) };
 
@@ -197,31 +142,44 @@ static void an_operation(struct fuzzer *f, struct drm_fixar_operation *o)
 {
 	memset(o, 0, sizeof(*o));
 	/* Mostly NOP: the others fault a context that has no agent. */
-	o->type = chance(f, 85) ? DRM_FIXAR_OP_NOP : (uint32_t)below(f, 7);
+	o->type = (f->careful ? !chance(f, 1) : chance(f, 85)) ? DRM_FIXAR_OP_NOP : 1 + (uint32_t)below(f, slip(f, 20) ? 7 : 5);
 	if (o->type == DRM_FIXAR_OP_ACT || o->type == DRM_FIXAR_OP_TRAIN) {
-		o->count = (uint32_t)(chance(f, 80) ? 1 + below(f, 64) : odd(f));
-		o->input = chance(f, 80) ? 64 * (1 + below(f, 512)) : odd(f);
+		o->count = (uint32_t)(slip(f, 20) ? odd(f) : 1 + below(f, 64));
+		o->input = slip(f, 20) ? odd(f) : 64 * (1 + below(f, 512));
 		o->output = o->type == DRM_FIXAR_OP_ACT ? 64 * (1 + below(f, 512)) : 0;
 	}
 	if (o->type != DRM_FIXAR_OP_NOP && chance(f, 50))
 		o->statistics = 64 * (1 + below(f, 512));
-	if (chance(f, 3))
+	if (slip(f, 3))
 		((uint32_t *)o)[below(f, sizeof(*o) / 4)] = (uint32_t)odd(f);
 }
 
 static void a_copy(struct fuzzer *f, struct drm_fixar_copy *c)
 {
-	uint32_t slot = (uint32_t)below(f, HANDLES);
+	uint32_t slot = place(f, f->buffers);
 
 	memset(c, 0, sizeof(*c));
 	c->bo = f->buffers[slot];
-	c->size = 1 + below(f, 20000);
+	c->size = 1 + below(f, chance(f, 10) ? 20000 : 1000);
 	c->bo_offset = below(f, f->buffer_bytes[slot] ? f->buffer_bytes[slot] : 1);
-	if (f->buffer_bytes[slot] > c->size)
-		c->bo_offset %= f->buffer_bytes[slot] - c->size;
+	if (f->careful && c->size > f->buffer_bytes[slot])
+		c->size = f->buffer_bytes[slot];
+	if (f->buffer_bytes[slot] >= c->size)
+		c->bo_offset %= f->buffer_bytes[slot] - c->size + 1;
 	c->arena_offset = below(f, 45000);
-	if (chance(f, 3))
+	if (slip(f, 3))
 		((uint64_t *)c)[below(f, sizeof(*c) / 8)] = odd(f);
+}
+
+static void a_sync(struct fuzzer *f, struct drm_fixar_sync *s)
+{
+	s->handle = pick(f, f->syncs);
+	if (chance(f, 20)) {
+		s->flags = DRM_FIXAR_SYNC_TIMELINE;
+		s->timeline_value = f->careful + below(f, 8);
+	}
+	if (slip(f, 3))
+		((uint32_t *)s)[below(f, sizeof(*s) / 4)] = (uint32_t)odd(f);
 }
 
 static void submit(struct fuzzer *f)
@@ -236,6 +194,7 @@ static void submit(struct fuzzer *f)
 	uint32_t count = 1 + (uint32_t)below(f, JOBS), i, j, n;
 	struct drm_fixar_submit args = { .jobs = ARRAY_OF(jobs, count) };
 
+	f->careful = chance(f, 80);
 	for (i = 0; i < count; i++) {
 		n = 1 + (uint32_t)below(f, PIECES);
 		jobs[i].ctx = pick(f, f->contexts);
@@ -252,23 +211,95 @@ static void submit(struct fuzzer *f)
 		jobs[i].depends = i ? below(f, 1ULL << i) : 0;
 		if (chance(f, 20)) {
 			jobs[i].flags = DRM_FIXAR_JOB_CHANNEL;
-			jobs[i].channel = (uint32_t)below(f, 3);
+			jobs[i].channel = (uint32_t)below(f, f->careful ? 2 : 3);
+			if (f->careful && jobs[i].queue == DRM_FIXAR_QUEUE_CORE)
+				jobs[i].flags = jobs[i].channel = 0;
 		}
-		if (chance(f, 20)) {
-			syncs[i][0].handle = pick(f, f->syncs);
+		/* One without a fence is refused. */
+		if (chance(f, f->careful ? 5 : 20)) {
+			a_sync(f, &syncs[i][0]);
 			jobs[i].in_syncs = ARRAY_OF(&syncs[i][0], 1);
 		}
 		if (chance(f, 40)) {
-			syncs[i][1].handle = pick(f, f->syncs);
+			a_sync(f, &syncs[i][1]);
 			jobs[i].out_syncs = ARRAY_OF(&syncs[i][1], 1);
 		}
-		if (chance(f, 2))
+		if (slip(f, 2))
 			((uint64_t *)&jobs[i])[below(f, sizeof(jobs[i]) / 8)] = odd(f);
 	}
-	if (chance(f, 2))
+	if (slip(f, 2))
 		((uint64_t *)&args)[below(f, sizeof(args) / 8)] = odd(f);
-	if (!call(f, DRM_IOCTL_FIXAR_SUBMIT, &args))
+	f->careful = false;
+	if (!call(f, DRM_IOCTL_FIXAR_SUBMIT, &args)) {
 		__atomic_add_fetch(&counts->jobs, count, __ATOMIC_RELAXED);
+		return;
+	}
+	if (errno < ERRORS)
+		__atomic_add_fetch(&counts->refused[errno], 1, __ATOMIC_RELAXED);
+	if ((errno == EIO || errno == ENOENT) && chance(f, 70)) {
+		/* An operation before it was refused: nothing more is to be had from one of the contexts. */
+		for (i = 0; i < HANDLES; i++) {
+			struct drm_fixar_ctx_query query = { .handle = f->contexts[i] };
+
+			if (call(f, DRM_IOCTL_FIXAR_CTX_QUERY, &query) || query.state != DRM_FIXAR_CTX_OK)
+				renew_context(f, i);
+		}
+	}
+}
+
+/* A buffer that others know of, for a while: its fences count then. */
+static void share(struct fuzzer *f)
+{
+	struct drm_prime_handle prime = { .handle = pick(f, f->buffers), .flags = DRM_CLOEXEC | DRM_RDWR };
+	int file;
+
+	if (call(f, DRM_IOCTL_PRIME_HANDLE_TO_FD, &prime))
+		return;
+	file = prime.fd;
+	submit(f);
+	prime.handle = 0;
+	call(f, DRM_IOCTL_PRIME_FD_TO_HANDLE, &prime);
+	close(file);
+}
+
+/* A buffer of another driver, with a fence of it that is signalled after jobs wait for it. */
+static void import(struct fuzzer *f)
+{
+	const uint32_t slot = (uint32_t)below(f, HANDLES);
+	struct drm_prime_handle prime = {};
+	struct fixar_gate gate;
+
+	if (fixar_gate_create(4096 * (1 + below(f, 16)), chance(f, 50), &gate))
+		return;
+	prime.fd = gate.dmabuf;
+	if (!call(f, DRM_IOCTL_PRIME_FD_TO_HANDLE, &prime)) {
+		struct drm_gem_close close = { .handle = f->buffers[slot] };
+
+		call(f, DRM_IOCTL_GEM_CLOSE, &close);
+		f->buffers[slot] = prime.handle;
+		f->buffer_bytes[slot] = gate.size;
+		submit(f);
+	}
+	fixar_gate_signal(&gate);
+	fixar_gate_destroy(&gate);
+}
+
+/* A file that is closed with all it has. */
+static void another_file(struct fuzzer *f)
+{
+	struct fuzzer other = { .fd = fixar_open_node(), .state = fixar_random(&f->state) | 1 };
+	uint32_t i;
+
+	if (other.fd < 0)
+		return;
+	for (i = 0; i < HANDLES; i++)
+		make_buffer(&other);
+	renew_context(&other, 0);
+	for (i = 0; i < 4; i++)
+		submit(&other);
+	close(other.fd);
+	f->made += other.made;
+	kcov_take();
 }
 
 /* Any ioctl of the driver with any bytes and any size. */
@@ -285,23 +316,36 @@ static void garbage(struct fuzzer *f)
 	/* A buffer or a context of gigabytes is no attack that this looks for. */
 	if (number == DRM_COMMAND_BASE + DRM_FIXAR_BO_CREATE || number == DRM_COMMAND_BASE + DRM_FIXAR_CTX_CREATE)
 		bytes[0] &= 0xfffff;
-	call(f, _IOC(below(f, 4), DRM_IOCTL_BASE, number, below(f, 256)), chance(f, 95) ? (void *)bytes : (void *)(uintptr_t)odd(f));
+	if (!call(f, _IOC(below(f, 4), DRM_IOCTL_BASE, number, below(f, 256)),
+		  chance(f, 95) ? (void *)bytes : (void *)(uintptr_t)odd(f)) &&
+	    number == DRM_COMMAND_BASE + DRM_FIXAR_CTX_CREATE)
+		__atomic_add_fetch(&counts->contexts, 1, __ATOMIC_RELAXED);
 }
+
+/* What there is of each in a thousand. Submissions are dear: an emulated processor makes some hundred in a second. */
+static const struct {
+	void (*act)(struct fuzzer *f);
+	unsigned int share;
+} acts[] = { { make_buffer, 35 }, { make_context, 15 }, { make_sync, 60 }, { mode, 140 },	 { ask, 200 },	 { prepare, 130 },
+	     { await, 70 },	  { share, 10 },	{ import, 5 },	   { another_file, 5 }, { submit, 170 }, { garbage, 160 } };
 
 static void *fuzz(void *argument)
 {
-	static void (*const acts[])(struct fuzzer *) = { make_buffer, make_context, make_sync, mode, ask, prepare, await,
-							 submit, submit, submit, submit, garbage, garbage };
 	struct fuzzer *f = argument;
-	uint64_t i;
+	unsigned int i, at;
 
+	kcov_thread();
+	failures_thread();
 	for (i = 0; i < HANDLES; i++) {
 		make_buffer(f);
 		make_context(f);
 		make_sync(f);
 	}
-	for (i = 0; i < f->calls; i++)
-		acts[below(f, sizeof(acts) / sizeof(acts[0]))](f);
+	while (f->made < f->calls) {
+		for (i = 0, at = (unsigned int)below(f, 1000); at >= acts[i].share; i++)
+			at -= acts[i].share;
+		acts[i].act(f);
+	}
 	return NULL;
 }
 
@@ -329,59 +373,6 @@ static int attack(uint64_t seed, uint64_t calls, unsigned int process)
 	return 0;
 }
 
-/* ---- The victims ---- */
-
-struct victim {
-	int fd;
-	uint32_t ctx;
-	struct fixar_buffer canary; /* the same bytes as the arena's */
-	struct fixar_buffer check;
-	uint32_t crc;
-};
-
-static int victim_begin(struct victim *v, uint64_t seed)
-{
-	int ret;
-
-	v->fd = fixar_open_node();
-	if (v->fd < 0)
-		return v->fd;
-	ret = fixar_context_create(v->fd, CANARY, &v->ctx);
-	if (!ret)
-		ret = fixar_buffer_create(v->fd, CANARY, &v->canary);
-	if (!ret)
-		ret = fixar_buffer_create(v->fd, CANARY, &v->check);
-	if (ret)
-		return ret;
-	fixar_fill(v->canary.map, CANARY, seed);
-	v->crc = fixar_crc(v->canary.map, CANARY);
-	fixar_buffer_fini(v->fd, v->canary.handle, DRM_FIXAR_BO_WRITE);
-	return fixar_copy_wait(v->fd, v->ctx, DRM_FIXAR_QUEUE_H2C, v->canary.handle, 0, 0, CANARY);
-}
-
-/* Return: 0, an error, or 1: bytes of the buffer; 2: of the arena; 3: the context's state. */
-static int victim_look(struct victim *v)
-{
-	struct drm_fixar_ctx_query query;
-	int ret;
-
-	if (fixar_crc(v->canary.map, CANARY) != v->crc)
-		return 1;
-	ret = fixar_copy_wait(v->fd, v->ctx, DRM_FIXAR_QUEUE_C2H, v->check.handle, 0, 0, CANARY);
-	if (!ret)
-		ret = fixar_buffer_prep(v->fd, v->check.handle, DRM_FIXAR_BO_READ, fixar_now() + FIXAR_PATIENCE);
-	if (ret)
-		return ret;
-	if (fixar_crc(v->check.map, CANARY) != v->crc)
-		return 2;
-	ret = fixar_nops_wait(v->fd, v->ctx, 1);
-	if (!ret)
-		ret = fixar_context_query(v->fd, v->ctx, &query);
-	if (!ret && query.state != DRM_FIXAR_CTX_OK)
-		ret = 3;
-	return ret;
-}
-
 static int results, failures;
 
 static void result(bool good, const char *text)
@@ -401,7 +392,7 @@ int main(int argc, char **argv)
 	pid_t children[PROCESSES];
 	unsigned int i, left = PROCESSES;
 	uint64_t looks = 0, reached = 0;
-	int fd, status, ret = 0;
+	int fd, log, status, ret = 0;
 	bool ended = true;
 	uint32_t queue;
 	char text[160];
@@ -413,8 +404,13 @@ int main(int argc, char **argv)
 		printf("1..0 # SKIP no node of the driver fixar: %d\n", fd);
 		return 4;
 	}
-	printf("1..5\n# seed %llu, %llu calls\n", (unsigned long long)seed, (unsigned long long)calls);
+	printf("1..6\n# seed %llu, %llu calls\n", (unsigned long long)seed, (unsigned long long)calls);
 	fflush(stdout);
+	log = open("/dev/kmsg", O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+	if (log >= 0)
+		lseek(log, 0, SEEK_END);
+	kcov_begin();
+	failures_begin();
 	counts = mmap(NULL, sizeof(*counts), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	if (counts == MAP_FAILED)
 		return 1;
@@ -446,7 +442,8 @@ int main(int argc, char **argv)
 			    sizeof(after));
 		reached += after.jobs;
 	}
-	reached -= before.jobs;
+	/* Neither the victims' (two for each look) nor the driver's. */
+	reached -= before.jobs + counts->contexts + 2 * 2 * (looks + 1);
 
 	snprintf(text, sizeof(text), "the victims' bytes are intact (%llu looks; %d)", (unsigned long long)looks, ret);
 	result(!ret, text);
@@ -457,8 +454,16 @@ int main(int argc, char **argv)
 	snprintf(text, sizeof(text), "jobs reach the card: %llu accepted, %llu finished", (unsigned long long)counts->jobs,
 		 (unsigned long long)reached);
 	result(reached * 20 >= calls, text);
+	for (i = 0; i < ERRORS; i++) {
+		if (counts->refused[i])
+			printf("# %llu submissions refused: %s\n", (unsigned long long)counts->refused[i], strerror((int)i));
+	}
 	snprintf(text, sizeof(text), "only documented errors (%llu others, such as %lld)",
 		 (unsigned long long)counts->unexpected, (long long)counts->example);
 	result(!counts->unexpected, text);
+	result(log >= 0 && !warnings(log), "the kernel's log has no line at warning level or above");
+	if (failure_injection.possible)
+		printf("# %llu failures on purpose\n", (unsigned long long)counts->failures);
+	kcov_print();
 	return failures ? 1 : 0;
 }

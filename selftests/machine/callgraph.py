@@ -12,19 +12,21 @@ POINT = "__sanitizer_cov_trace_pc"  # what the compiler calls in each basic bloc
 
 
 class Module:
-    """`calls` has of each function the names that its code refers to: calls, jumps, and addresses that it takes; `points` a pair
-    of section and offset for each place that KCOV can report, with the name of the function."""
+    """`calls` has of each function the names that it calls or jumps to, `takes` those whose address it takes, among others of
+    what others are to call; `points` a pair of section and offset for each place that KCOV can report, with the name of the
+    function."""
 
     def __init__(self, path):
-        self.path, self.calls, self.points, self.places = path, {}, {}, {}
+        self.path, self.calls, self.takes, self.points, self.places = path, {}, {}, {}, {}
         listing = subprocess.run(["objdump", "-dr", "--no-show-raw-insn", str(path)], check=True, capture_output=True, text=True).stdout
-        function = branch = section = None
+        function = branch = branches = section = None
         for line in listing.splitlines():
             if reference := REFERENCE.match(line):
                 at, kind, name, addend = reference.groups()
                 # Of a section: a function without a name of its own in the symbol table. What is relative begins 4 bytes later.
                 place = (name, int(addend or "0", 16) + 4 * (kind in ("PC32", "PLT32")))
-                self.calls[function].add(place if name.startswith(".") else name)
+                said = self.calls if branches or kind == "PLT32" else self.takes
+                said[function].add(place if name.startswith(".") else name)
                 if name == POINT:
                     self.points[section, int(at, 16) + 4] = function
                 branch = None  # its target was a place holder
@@ -32,30 +34,34 @@ class Module:
             if branch:
                 self.calls[function].add(branch)
                 branch = None
+            branches = BRANCH.match(line)
             if head := HEAD.match(line):
                 function = head[2]
                 self.calls.setdefault(function, set())
+                self.takes.setdefault(function, set())
                 self.places.setdefault(section, []).append((int(head[1], 16), function))
             elif found := SECTION.match(line):
                 section = found[1]
-            elif (found := BRANCH.match(line)) and not found[2] and found[1] != function:
-                branch = found[1]
-        for function, names in self.calls.items():
-            self.calls[function] = {self.resolve(*name) if isinstance(name, tuple) else name for name in names}
+            elif branches and not branches[2] and branches[1] != function:
+                branch = branches[1]
+        for said in (self.calls, self.takes):
+            for function, names in said.items():
+                said[function] = {self.resolve(*name) if isinstance(name, tuple) else name for name in names}
 
     def resolve(self, section, offset):
         """The function at a place in a section, or the name of a section that holds no code."""
         return next((name for address, name in reversed(self.places.get(section, [])) if address <= offset), section)
 
-    def reached(self, *starts):
-        """What can be reached from these functions: those of the module, and what is called outside of it, with a caller."""
+    def reached(self, *starts, taken=False):
+        """What can be reached from these functions, and, if asked, from those whose address they take: functions of the module, and
+        names outside of it, with a caller."""
         todo, inside, outside = list(starts), set(), {}
         while todo:
             function = todo.pop()
             if function in inside:
                 continue
             inside.add(function)
-            for name in self.calls[function]:
+            for name in self.calls[function] | (self.takes[function] if taken else set()):
                 if name in self.calls:
                     todo.append(name)
                 else:

@@ -8,7 +8,7 @@ import pathlib
 import shutil
 import subprocess
 
-from machine import root, sources
+from machine import debug_kernel, root, sources
 from machine.cards import program
 from machine.common import SOURCE, Failure, cache, do, need_root
 
@@ -56,10 +56,13 @@ def build(kernel, name, files, words=()):
 
 
 def fixar(kernel, words=()):
-    """The driver for a kernel: the path of fixar.ko. Without BTF, which takes longer than all the rest."""
+    """The driver for a kernel: the path of fixar.ko. Without BTF, which takes longer than all the rest; for the debug kernel with
+    KCOV's points, which say what the driver's callers have reached of its code."""
     files = [(SOURCE / "Kbuild", "Kbuild")]
     for place in ("driver", "driver/probes", "include/hw", "include/uapi/drm"):
         files += [(path, str(path.relative_to(SOURCE))) for path in sorted((SOURCE / place).glob("*.[ch]"))]
+    if kernel.series() == debug_kernel.SERIES:
+        words = ["KCOV_INSTRUMENT=y", *words]
     return build(kernel, "fixar", files, ["W=1", "CONFIG_DEBUG_INFO_BTF_MODULES=", *words]) / "fixar.ko"
 
 

@@ -86,8 +86,11 @@ def command_line(qemu, kernel, run, memory, cpus, iommu, append, shell, devices)
         line += ["-device", "virtio-iommu-pci,boot-bypass=off"]
         # Its module comes with the initramfs; devices behind it wait for it that long, and would go on without translation.
         kernel_arguments.append("deferred_probe_timeout=600")
+    # A sleeping machine must not lose its file system: behind a port of its own, so that the device has a PCIe function's power
+    # states, which keep what it holds (Linux 6.9 and later make use of that). The port is the last one: cards begin at 01:00.0.
     line += ["-fsdev", "local,id=host,path=/,security_model=none,readonly=on,multidevs=remap",
-             "-device", f"virtio-9p-pci,fsdev=host,mount_tag=hostroot{translated}",
+             "-device", "pcie-root-port,id=portroot,addr=0x1e,slot=255,chassis=255",
+             "-device", f"virtio-9p-pci,fsdev=host,mount_tag=hostroot,bus=portroot,x-pcie-pm-no-soft-reset=on{translated}",
              "-device", f"virtio-serial-pci,id=ports{translated}"]
     for port in ("out", "err", "status"):
         line += ["-chardev", f"file,id={port},path={run}/{port}",
