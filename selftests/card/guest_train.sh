@@ -4,6 +4,8 @@
 steps=$1
 flip_steps=$2
 cd /tmp || exit 1
+# The host holds a command for a while.
+echo 30000 >/sys/module/fixar/parameters/period_ms
 
 train() { # NAME DEVICE [OPTION...]
 	"$FIXAR" train pendulum --quiet --hidden 32,32 --batch 16 --warm-up 50 --seed 3 --device "$2" --out "/tmp/$1" "${@:3}" ||
@@ -30,7 +32,10 @@ done
 
 for precision in fixed32 qat16; do
 	pause $precision
-	train card-$precision $first --steps "$steps" --precision $precision
+	python3 "$(dirname "$0")/guest_pages.py" watch || echo "FAILED to probe"
+	train card-$precision $first --steps "$steps" --precision $precision &
+	python3 "$(dirname "$0")/guest_pages.py"
+	wait
 	echo "DONE $precision"
 	compare card-$precision cpu-$precision
 done

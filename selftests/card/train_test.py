@@ -3,12 +3,14 @@
 """Training on the emulated card and on the CPU, in one guest: the same bytes, alone and two at a time, and nothing but what the card
 did made them.
 
-What the card did is read from the card: commands, bytes, descriptors. A bit that is flipped in it in the middle of a run,
-in a weight or in a mode register, is found in the checkpoint; one of the parallelism register costs cycles and no bit.
+What the card did is read from the card: commands, bytes, descriptors. The descriptors' addresses are those of the pages that the
+program has mapped, byte for byte. A bit that is flipped in the card in the middle of a run, in a weight or in a mode register, is found
+in the checkpoint; one of the parallelism register costs cycles and no bit.
 
 FIXAR_VM_KERNELS names the kernels (default: the first one, 6.12). FIXAR_CARD_STEPS: steps of the long runs, default 1000.
 """
 
+import json
 import os
 import struct
 import sys
@@ -20,6 +22,7 @@ FLIP_STEPS = 250
 WARM_UP, BATCH, HIDDEN, OBSERVATION, ACTION = 50, 16, (32, 32), 3, 1
 EPISODE = 200
 GRANULE = 65536
+PAGE = 4096
 count = failures = 0
 
 
@@ -102,6 +105,55 @@ def check_counts(card, precision):
            card.ask("strict"))
 
 
+# ---- Descriptors ----
+
+def pages_of(lines):
+    """Buffers by their size: what selftests/card/guest_pages.py said."""
+    return {size: frames for size, frames in (json.loads(line.split(" ", 1)[1]) for line in lines)}
+
+
+def wrong_pieces(place, size, host, frames):
+    """Pages of a copy whose host address is not where the buffer has them: `size` bytes at `place` of the buffer."""
+    end = place + size
+    while place < end:
+        piece = min(PAGE - place % PAGE, end - place)
+        if place // PAGE >= len(frames) or host != frames[place // PAGE] * PAGE + place % PAGE:
+            yield place
+        place, host = place + piece, host + piece
+
+
+def check_descriptors(card, precision, buffers, arena):
+    """Every byte moved between the arena and the page that the program has mapped for it: no copy in between, none elsewhere."""
+    def whole(size):
+        return (size + PAGE - 1) // PAGE * PAGE
+
+    mirror, work = buffers.get(whole(STATE)), buffers.get(whole(ARENA - STATE))
+    report(len(buffers) == 2 and mirror and work and 0 not in mirror + work, f"{precision}: the program maps a buffer for the state and "
+           "one for the work", f"{ {size: len(frames) for size, frames in buffers.items()} }, expected {whole(STATE)}, {whole(ARENA - STATE)}")
+    if not mirror or not work:
+        return
+    answer = card.ask("descriptors 65536")
+    descriptors, ours, wrong, zeros = answer["descriptors"], set(mirror + work), [], 0
+    to_zero = (ARENA + GRANULE - 1) // GRANULE * GRANULE
+    used = set()
+    for one in descriptors:
+        offset = one["card"] - arena
+        if zeros < to_zero:
+            # Before anything else the driver zeroes the arena, from memory of its own.
+            zeros += one["bytes"]
+            if one["host"] // PAGE in ours or not one["channel"].startswith("h2c"):
+                wrong.append(f"zeros from {one}")
+            continue
+        frames, place = (mirror, offset) if offset < STATE else (work, offset - STATE)
+        if list(wrong_pieces(place, one["bytes"], one["host"], frames)):
+            wrong.append(f"arena offset {offset:#x}: {one}")
+        used.update(range(one["host"] // PAGE, (one["host"] + one["bytes"] - 1) // PAGE + 1))
+    report(answer["total"] == len(descriptors) and zeros == to_zero and not wrong,
+           f"{precision}: the addresses in {len(descriptors)} descriptors are those of the buffers' own pages",
+           f"{answer['total']} descriptors, {len(wrong)} wrong ones, {zeros} zeros\n" + "\n".join(wrong[:5]))
+    report(ours == used, f"{precision}: all {len(ours)} pages were used", f"{len(ours - used)} were not")
+
+
 # ---- Flips ----
 
 def find_arena(card):
@@ -112,11 +164,9 @@ def find_arena(card):
 
 
 def flip_weight(card):
-    # Three of them: the core may be about to write one.
-    weight = find_arena(card) + 4096 + tables()[2]
-    for place in (weight, weight + 36, weight + 72):
-        value, = struct.unpack("<I", card.peek(place, 4))
-        card.poke(place, struct.pack("<I", value ^ 1 << 20))
+    place = find_arena(card) + 4096 + tables()[2]
+    value, = struct.unpack("<I", card.peek(place, 4))
+    card.poke(place, struct.pack("<I", value ^ 1 << 20))
 
 
 # What is forced, after how many trainings, and what puts it right again: the driver writes a register only when its own value of it
@@ -133,12 +183,22 @@ FLIPS = {
 
 
 class Flip:
+    """Flips after a number of trainings, between two commands: the next one is held until that is done, so nothing overwrites it."""
+
     def __init__(self, card, what):
-        self.card, (self.act, self.after, _), self.done = card, FLIPS[what], False
+        self.card, (self.act, self.after, _) = card, FLIPS[what]
+        self.holding = self.done = False
 
     def __call__(self):
-        if not self.done and self.card.ask("status")["commands"]["train"] >= self.after:
+        if self.done:
+            return
+        if not self.holding:
+            if self.card.ask("status")["commands"]["train"] >= self.after:
+                self.card.ask("fault core-stall")
+                self.holding = True
+        elif next(fault for fault in self.card.ask("faults")["faults"] if fault["name"] == "core-stall")["struck"]:
             self.act(self.card)
+            self.card.ask("unfault core-stall")
             self.done = True
 
 
@@ -154,8 +214,13 @@ def run(kernel):
         for precision in ("fixed32", "qat16"):
             next_pause(machine, precision)
             machine.go_on()
+            lines = []
+            while (line := machine.until(("PAGES", "MAPPED"))).startswith("PAGES"):
+                lines.append(line)
+            arena = find_arena(card)
             machine.until(f"DONE {precision}")
             check_counts(card, precision)
+            check_descriptors(card, precision, pages_of(lines), arena)
             line = machine.until(("SAME", "OTHER"))
             report(line == f"SAME card-{precision}", f"{precision}: the checkpoint of {STEPS} steps on the card is the CPU's", line)
         next_pause(machine, "together")
@@ -164,8 +229,10 @@ def run(kernel):
         lines = [machine.until(("SAME", "OTHER")) for _ in range(2)]
         report(lines == ["SAME both-fixed32", "SAME both-qat16"], "two processes at once in different modes: both are the CPU's",
                lines)
-        trained = card.ask("status")["commands"]["train"]
+        status = card.ask("status")
+        trained, windows = status["commands"]["train"], status["registers"]["bars"][0]["writes"].get("0x01040", 0)
         report(trained == 2 * (STEPS - WARM_UP), "the card did the training steps of both", trained)
+        report(windows > STEPS / 4, "it went from one to the other and back all the time", f"{windows} writes of the window's base")
         cycles = {}
         for what in FLIPS:
             next_pause(machine, what)
