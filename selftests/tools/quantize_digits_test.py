@@ -52,6 +52,25 @@ def multilayer():
     assert result(again, "ppo")["points"] == result(folder, "ppo")["points"]
 
 
+def loaded_again():
+    """A file of widths gives in eval the accuracies that the search reported; without one it is full precision's."""
+    folder = tests.folder / "mlp"
+    bits = folder / "quantize/bits-ppo.json"
+    common = ["eval", folder, "--digits", DIGITS, "--json"]
+    again, found = json.loads(fixar(*common, "--bits", bits).stdout), result(folder, "ppo")
+    assert abs(again["validation"] - found["quality"]) < 1e-12 and abs(again["test"] - found["test_quality"]) < 1e-12, again
+    assert again["bits"] == json.loads(bits.read_text())
+    full = json.loads(fixar(*common).stdout)
+    assert full["validation"] > 0.8 and all(entry["weight"] == 32 for entry in full["bits"]), full
+    says(fixar(*common[:-1]).stdout, "mlp: accuracy 0[.][0-9]+ on the validation digits")
+    entries, wrong = json.loads(bits.read_text()), tests.folder / "wrong.json"
+    for change, pattern in ((entries[:2], "one entry for each of 3 layers"), ([entries[0]] * 3, "that no other entry has"),
+                            ([{**entries[0], "weight": 17}, *entries[1:]], "widths from 2 to 16, or 32")):
+        wrong.write_text(json.dumps(change))
+        says(fixar(*common, "--bits", wrong, code=2).stderr, "wrong.json", pattern)
+    says(fixar("eval", folder, "--digits", tests.folder / "none", code=1).stderr, "0.json: No such file")
+
+
 def convolutions():
     """LeNet's convolutions are products at many positions."""
     folder = tests.folder / "lenet"
@@ -80,6 +99,6 @@ def errors():
     says(fixar(*run, "--network", "mlp", "--digits", other, "--train-steps", "150", code=1).stderr, "made with training")
 
 
-for test in (multilayer, convolutions, errors):
+for test in (multilayer, loaded_again, convolutions, errors):
     tests.run(test)
 tests.finish()

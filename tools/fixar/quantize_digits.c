@@ -15,7 +15,6 @@
 #include "quantize/digits.h"
 #include "quantize_subject.h"
 
-#define FILE_NAME "classifier.safetensors"
 #define CHUNK 100 /* training steps between two looks at the keyboard */
 
 struct digits_subject {
@@ -62,6 +61,11 @@ static void destroy(struct digits_subject *own)
 	classifier_destroy(own->classifier);
 	digits_free(&own->digits);
 	free(own);
+}
+
+static json_t *bits(struct quantize_subject *subject, const struct cost_widths *widths)
+{
+	return classifier_bits_to_json(subject->network, widths);
 }
 
 static void close_subject(struct quantize_subject *subject)
@@ -166,7 +170,7 @@ static int train(struct digits_subject *own, uint64_t steps)
 
 static int prepare(struct digits_subject *own, const struct quantize_subject_options *options, uint32_t data)
 {
-	char *path = cli_format("%s/%s", options->directory, FILE_NAME);
+	char *path = cli_format("%s/%s", options->directory, CLASSIFIER_FILE);
 	bool there = false;
 	int code = CLI_OK, error = cli_make_directory(options->directory);
 
@@ -224,6 +228,7 @@ int quantize_subject_digits(struct quantize_subject *subject, const struct quant
 	subject->user = &own->quality;
 	subject->fine_tune = fine_tune;
 	subject->test = test;
+	subject->bits = bits;
 	subject->close = close_subject;
 	subject->key = cli_format("# fixar quantize 1: %s with parameters %08x, digits %08x", options->network,
 				  crc32c(0, parameters, count * sizeof(*parameters)), data);

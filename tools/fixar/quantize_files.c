@@ -253,7 +253,7 @@ int quantize_write(const char *directory, const struct quantize_report *report, 
 
 	if (error)
 		cli_error("%s: %s", result, strerror(-error));
-	else if (bits && (error = cli_replace_json(list, bits)))
+	else if ((error = cli_replace_json(list, bits)))
 		cli_error("%s: %s", list, strerror(-error));
 	json_decref(json);
 	free(result);

@@ -40,7 +40,7 @@ struct quantize_report {
 json_t *quantize_result_json(const struct quantize_report *report);
 /* The table of layers, for people. */
 void quantize_print(const struct quantize_report *report);
-/* result-NAME.json and bits-NAME.json. `bits` is the list of --bits, or NULL. CLI_OK or CLI_FAILED after a message. */
+/* result-NAME.json and bits-NAME.json. `bits` is the list of --bits. CLI_OK or CLI_FAILED after a message. */
 int quantize_write(const char *directory, const struct quantize_report *report, const json_t *bits);
 /*
  * DIR/pareto.png: quality against cost, one curve for each result in the folder that is of this hardware and metric.

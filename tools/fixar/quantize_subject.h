@@ -8,6 +8,9 @@
 #include "device.h"
 #include "quantize/problem.h"
 
+/* What a directory with a classifier holds. */
+#define CLASSIFIER_FILE "classifier.safetensors"
+
 struct quantize_subject_options {
 	const char *directory; /* of the run, or of the classifier */
 	const char *network;   /* of the classifier; NULL: that of a run */
@@ -31,7 +34,7 @@ struct quantize_subject {
 	int (*fine_tune)(struct quantize_subject *subject, const struct cost_widths *widths, uint64_t steps, double *quality);
 	/* The same on what no search has seen, steps 0 included; NULL: there is nothing of the kind. */
 	int (*test)(struct quantize_subject *subject, const struct cost_widths *widths, uint64_t steps, double *quality);
-	/* The list for --bits; NULL: nothing takes one. */
+	/* The list for --bits. */
 	json_t *(*bits)(struct quantize_subject *subject, const struct cost_widths *widths);
 	void (*close)(struct quantize_subject *subject);
 	struct fixar_device *device;
@@ -42,5 +45,17 @@ int quantize_subject_run(struct quantize_subject *subject, const struct quantize
 
 /* A classifier of digits (--network), trained when its folder has none. The same, or CLI_INTERRUPTED. */
 int quantize_subject_digits(struct quantize_subject *subject, const struct quantize_subject_options *options);
+
+/* The widths of a classifier's layers as a list of {"layer", "name", "activation", "weight"}, and back. */
+json_t *classifier_bits_to_json(const struct cost_network *network, const struct cost_widths *widths);
+/* 0, or -EINVAL and a message (freed by the caller). Every layer must be there once. */
+int classifier_bits_from_json(const struct cost_network *network, const json_t *list, struct cost_widths *widths,
+			      char **message);
+
+/*
+ * fixar eval for a classifier: its accuracy on the validation and the test part of the digits, with the widths in the file
+ * `bits` (NULL: full precision). An exit code.
+ */
+int classifier_evaluate(const char *directory, const char *digits, const char *bits, bool json);
 
 #endif /* FIXAR_TOOLS_QUANTIZE_SUBJECT_H */
