@@ -71,6 +71,12 @@ static unsigned piece_bits(const struct pe_split *split, unsigned bits, unsigned
 	return piece ? bits - split->shift + 1 : split->shift;
 }
 
+/*
+ * The largest sum of products of pieces. It is 2^23 below what fits: there is room for what engines carry from one chunk to the next (12
+ * bits), and for the other piece's share when they put two together (23 bits).
+ */
+#define SUM_LIMIT ((UINT32_C(1) << 31) - (UINT32_C(1) << 23))
+
 /* Not less than sqrt(x), for x < 2^62; some 2^-20 of it more. */
 static uint64_t root_above(uint64_t x)
 {
@@ -99,7 +105,7 @@ static size_t exact_blocks(size_t blocks, const uint32_t *a_norms, const uint32_
 
 		for (size_t i = first; i < blocks && i < first + most; i++) {
 			sum += bound[i];
-			if (sum < (UINT64_C(1) << 31) / (PE_NORM_UNIT * PE_NORM_UNIT))
+			if (sum <= SUM_LIMIT / (PE_NORM_UNIT * PE_NORM_UNIT))
 				continue;
 			/* Groups are all of one size: begin again with a smaller one. */
 			most = i - first;
@@ -123,8 +129,7 @@ static size_t exact_elements(size_t depth, const uint32_t *a_norms, const uint32
 		a += a_norms[i];
 		b += b_norms[i];
 	}
-	/* norm * norm * unit^4 < 2^62 */
-	if (a >> 32 == 0 && b >> 32 == 0 && a * b < UINT64_C(1) << 38)
+	if (a >> 32 == 0 && b >> 32 == 0 && root_above(a * b) <= SUM_LIMIT / (PE_NORM_UNIT * PE_NORM_UNIT))
 		return depth;
 	return exact_blocks(blocks, a_norms, b_norms) * block;
 }
@@ -137,7 +142,7 @@ size_t nn_chunk(size_t depth, const struct pe_split *a, unsigned a_bits, const s
 	for (unsigned i = 0; i < a->pieces; i++) {
 		for (unsigned j = 0; j < b->pieces; j++) {
 			const unsigned bits = piece_bits(a, a_bits, i) - 1 + piece_bits(b, b_bits, j) - 1;
-			const size_t by_size = (size_t)((UINT32_C(1) << 31) - 1) >> bits & ~(size_t)1;
+			const size_t by_size = (size_t)SUM_LIMIT >> bits & ~(size_t)1;
 			const size_t by_norm = depth <= PE_NORM_LENGTH ? exact_elements(depth, a_norms->of[i], b_norms->of[j]) : 0;
 			const size_t most = by_size > by_norm ? by_size : by_norm;
 

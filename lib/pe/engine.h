@@ -78,7 +78,7 @@ struct pe_narrow {
 	struct pe_split a_split;
 	const int16_t *b;
 	struct pe_split b_split;
-	size_t chunk;			/* this many products of pieces have a sum that fits 32 bits: even, or at least the depth */
+	size_t chunk;			/* this many products of pieces have a sum of at most 2^31 - 2^23: even, or at least the depth */
 	const int32_t *bias;
 	unsigned up, bias_up, down;
 	int32_t *c;

@@ -242,33 +242,44 @@ static void forms_wide_panels(size_t column_from, size_t column_to, size_t depth
 
 /* ---- Products ---- */
 
-/* Sums of a tile: panel, row of A with its pieces, column. */
+/*
+ * Sums of a tile: panel, row of A with its pieces, column. Where a sum of all products might not fit 32 bits, what is above CARRY_BITS
+ * goes from `low` to `high` at the end of each chunk: the sum is low + high * 2^CARRY_BITS.
+ */
+#define CARRY_BITS 12
+
 struct tile_sums {
-	int32_t narrow[2][NARROW_ROWS][PANEL];
+	int32_t low[2][NARROW_ROWS][PANEL];
+	int32_t high[2][NARROW_ROWS][PANEL];
 } __attribute__((aligned(64)));
 
 struct wide_sums {
-	int64_t sum[2][NARROW_ROWS][PANEL];
+	int64_t sum[2][PANEL];
 } __attribute__((aligned(64)));
 
-/* Sums of chunks, gathered in 64 bits. */
-static void chunked_dots(const struct pe_narrow *p, const int16_t *a, unsigned rows, const int16_t *b0, const int16_t *b1,
-			 struct wide_sums *wide)
+#ifndef FORMS_HAS_CHUNKS
+static void chunked_dots(const int16_t *a, size_t a_row, unsigned rows, const int16_t *b0, const int16_t *b1, size_t pairs, size_t step,
+			 struct tile_sums *sums)
 {
-	const size_t pairs = (p->depth + 1) / 2, step = p->chunk / 2;
-
-	memset(wide, 0, sizeof(*wide));
+	memset(sums, 0, sizeof(*sums));
 	for (size_t pair = 0; pair < pairs; pair += step) {
-		struct tile_sums sums;
+		int32_t chunk[2][NARROW_ROWS][PANEL] __attribute__((aligned(64)));
 
-		narrow_dots(a + 2 * pair, p->a_row, rows, b0 + 32 * pair, b1 ? b1 + 32 * pair : NULL,
-			    pairs - pair < step ? pairs - pair : step, sums.narrow);
-		for (int j = 0; j < (b1 ? 2 : 1); j++)
-			for (unsigned i = 0; i < rows; i++)
-				for (int n = 0; n < PANEL; n++)
-					wide->sum[j][i][n] += sums.narrow[j][i][n];
+		narrow_dots(a + 2 * pair, a_row, rows, b0 + 32 * pair, b1 ? b1 + 32 * pair : NULL, pairs - pair < step ? pairs - pair : step,
+			    chunk);
+		for (int j = 0; j < (b1 ? 2 : 1); j++) {
+			for (unsigned i = 0; i < rows; i++) {
+				for (int n = 0; n < PANEL; n++) {
+					const int32_t sum = sums->low[j][i][n] + (chunk[j][i][n] & ((1 << CARRY_BITS) - 1));
+
+					sums->high[j][i][n] += (chunk[j][i][n] >> CARRY_BITS) + (sum >> CARRY_BITS);
+					sums->low[j][i][n] = sum & ((1 << CARRY_BITS) - 1);
+				}
+			}
+		}
 	}
 }
+#endif
 
 /* What a panel's columns get besides their sums: bias and rounding constant. */
 static inline void load_offset(const struct pe_narrow *p, size_t column, size_t width, int64_t offset[PANEL])
@@ -300,6 +311,19 @@ static inline unsigned finish(const int64_t low[PANEL], const int64_t high[PANEL
 	return saturations;
 }
 
+/* rhu((low >> shift) + high, down), or rhu(low, down): rhu(v, s) = (v >> s) + bit s - 1 of v. */
+static inline void finish_simple(const int32_t low[PANEL], const int32_t high[PANEL], unsigned shift, unsigned down, size_t width, int32_t *to)
+{
+	int32_t result[PANEL];
+
+	for (int n = 0; n < PANEL; n++) {
+		const int32_t v = high ? (low[n] >> shift) + high[n] : low[n];
+
+		result[n] = (v >> down) + (v >> (down - 1) & 1);
+	}
+	memcpy(to, result, width * sizeof(int32_t));
+}
+
 static inline unsigned finish_narrow(const int32_t low[PANEL], const int32_t high[PANEL], unsigned shift, unsigned up, unsigned down,
 				     const int64_t offset[PANEL], size_t width, int32_t *to)
 {
@@ -313,6 +337,19 @@ static inline unsigned finish_narrow(const int32_t low[PANEL], const int32_t hig
 }
 #endif
 
+/* Two pieces, each in low and high parts. */
+static inline unsigned finish_pieces(const struct pe_narrow *p, const struct tile_sums *sums, size_t panel, size_t row, size_t high_panel,
+				     size_t high_row, unsigned shift, const int64_t offset[PANEL], size_t width, int32_t *to)
+{
+	struct wide_sums wide;
+
+	for (int n = 0; n < PANEL; n++) {
+		wide.sum[0][n] = sums->low[panel][row][n] + ((int64_t)sums->high[panel][row][n] * (1 << CARRY_BITS));
+		wide.sum[1][n] = sums->low[high_panel][high_row][n] + ((int64_t)sums->high[high_panel][high_row][n] * (1 << CARRY_BITS));
+	}
+	return finish(wide.sum[0], wide.sum[1], shift, p->up, p->down, offset, width, to);
+}
+
 static uint64_t forms_product(const struct pe_narrow *p, size_t row_from, size_t row_to, size_t column_from, size_t column_to)
 {
 	const unsigned a_pieces = p->a_split.pieces, b_pieces = p->b_split.pieces;
@@ -321,6 +358,12 @@ static uint64_t forms_product(const struct pe_narrow *p, size_t row_from, size_t
 	/* A tile has two panels of pieces: of the same columns, or of 32. */
 	const size_t tile_columns = b_pieces == 2 ? PANEL : 2 * PANEL, tile_rows = NARROW_ROWS / a_pieces;
 	const int exact = p->chunk >= p->depth;
+	/*
+	 * Sums that fit 32 bits, are not shifted to the left and get no bias need no more than 32 bits to the end, nor are they ever limited. Two
+	 * pieces are put together first: floor((low + high * 2^shift) / 2^down) is floor((floor(low / 2^shift) + high) / 2^(down - shift)).
+	 */
+	const unsigned joined = a_pieces + b_pieces == 3 ? shift : 0;
+	const int simple = exact && !p->bias && !p->up && p->down > joined && p->down - joined < 32;
 	uint64_t saturations = 0;
 
 	for (size_t n = column_from; n < column_to; n += tile_columns) {
@@ -336,27 +379,31 @@ static uint64_t forms_product(const struct pe_narrow *p, size_t row_from, size_t
 			const size_t height = row_to - m < tile_rows ? row_to - m : tile_rows;
 			const int16_t *a = p->a + m * a_pieces * p->a_row;
 			struct tile_sums sums;
-			struct wide_sums wide;
 
 			if (exact)
-				narrow_dots(a, p->a_row, (unsigned)height * a_pieces, b0, b1, pairs, sums.narrow);
+				narrow_dots(a, p->a_row, (unsigned)height * a_pieces, b0, b1, pairs, sums.low);
 			else
-				chunked_dots(p, a, (unsigned)height * a_pieces, b0, b1, &wide);
+				chunked_dots(a, p->a_row, (unsigned)height * a_pieces, b0, b1, pairs, p->chunk / 2, &sums);
 			for (size_t i = 0; i < height; i++) {
 				int32_t *c = p->c + (m + i) * p->c_row + n;
 
 				for (size_t j = 0; j * PANEL < width; j++) {
 					const size_t left = width - j * PANEL < PANEL ? width - j * PANEL : PANEL;
 					const size_t row = i * a_pieces, high_row = row + (a_pieces == 2), high_panel = b_pieces == 2 ? 1 : j;
-					const int two = a_pieces + b_pieces == 3;
+					const int32_t *low = sums.low[j][row];
 
-					if (exact)
-						saturations += finish_narrow(sums.narrow[j][row],
-									     two ? sums.narrow[high_panel][high_row] : NULL, shift, p->up,
-									     p->down, offset[j], left, c + j * PANEL);
+					if (simple)
+						finish_simple(low, joined ? sums.low[high_panel][high_row] : NULL, shift, p->down - joined, left,
+							      c + j * PANEL);
+					else if (a_pieces + b_pieces == 2)
+						saturations += finish_narrow(low, exact ? NULL : sums.high[j][row], CARRY_BITS, p->up, p->down,
+									     offset[j], left, c + j * PANEL);
+					else if (exact)
+						saturations += finish_narrow(low, sums.low[high_panel][high_row], shift, p->up, p->down,
+									     offset[j], left, c + j * PANEL);
 					else
-						saturations += finish(wide.sum[j][row], two ? wide.sum[high_panel][high_row] : NULL, shift,
-								      p->up, p->down, offset[j], left, c + j * PANEL);
+						saturations += finish_pieces(p, &sums, j, row, high_panel, high_row, shift, offset[j], left,
+									     c + j * PANEL);
 				}
 			}
 		}
