@@ -46,7 +46,7 @@ class Report:
         starts = [name for name in module.calls if HANDLERS.fullmatch(name)]
         inside, _ = module.reached(*starts)
         lines = module.lines([point for point, function in module.points.items() if function in inside])
-        self.strange = points - set(module.points)
+        self.strange = points - set(module.points) - module.returns
         self.functions, self.missing = {}, {}
         for point, (file, line) in lines.items():
             if not file.startswith("fixar_"):

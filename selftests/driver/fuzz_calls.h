@@ -89,7 +89,7 @@ static inline int call(struct fuzzer *f, unsigned long request, void *argument)
 	int ret, error;
 
 	if (failing)
-		failure_set(1 + (unsigned int)below(f, chance(f, 50) ? 8 : 60));
+		failure_set(1 + (unsigned int)below(f, chance(f, 70) ? 6 : 60));
 	ret = ioctl(f->fd, request, argument);
 	error = ret < 0 ? errno : 0;
 	if (failing && failure_happened())

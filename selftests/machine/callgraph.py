@@ -5,6 +5,7 @@ import re
 import subprocess
 
 HEAD = re.compile(r"^([0-9a-f]+) <(\S+)>:$")
+INSTRUCTION = re.compile(r"^\s+([0-9a-f]+):\s+(\w+)")
 BRANCH = re.compile(r"^\s+[0-9a-f]+:\s+(?:call|j\w+)q?\s+[0-9a-f]+ <([^+>]+)(\+0x[0-9a-f]+)?>")
 REFERENCE = re.compile(r"^\s+([0-9a-f]+): R_X86_64_(\w+)\s+([^\s+-]+)(?:([+-]0x[0-9a-f]+))?$")
 SECTION = re.compile(r"^Disassembly of section (\S+):$")
@@ -14,12 +15,14 @@ POINT = "__sanitizer_cov_trace_pc"  # what the compiler calls in each basic bloc
 class Module:
     """`calls` has of each function the names that it calls or jumps to, `takes` those whose address it takes, among others of
     what others are to call; `points` a pair of section and offset for each place that KCOV can report, with the name of the
-    function."""
+    function. A function that ends with a point jumps to it, and KCOV then reports where that function was called from: `returns`
+    has all such places."""
 
     def __init__(self, path):
-        self.path, self.calls, self.takes, self.points, self.places = path, {}, {}, {}, {}
+        self.path, self.calls, self.takes, self.points, self.returns, self.places = path, {}, {}, {}, set(), {}
         listing = subprocess.run(["objdump", "-dr", "--no-show-raw-insn", str(path)], check=True, capture_output=True, text=True).stdout
         function = branch = branches = section = None
+        called = False  # by the instruction before
         for line in listing.splitlines():
             if reference := REFERENCE.match(line):
                 at, kind, name, addend = reference.groups()
@@ -27,7 +30,7 @@ class Module:
                 place = (name, int(addend or "0", 16) + 4 * (kind in ("PC32", "PLT32")))
                 said = self.calls if branches or kind == "PLT32" else self.takes
                 said[function].add(place if name.startswith(".") else name)
-                if name == POINT:
+                if name == POINT and called:
                     self.points[section, int(at, 16) + 4] = function
                 branch = None  # its target was a place holder
                 continue
@@ -35,6 +38,10 @@ class Module:
                 self.calls[function].add(branch)
                 branch = None
             branches = BRANCH.match(line)
+            if instruction := INSTRUCTION.match(line):
+                if called:
+                    self.returns.add((section, int(instruction[1], 16)))
+                called = instruction[2].startswith("call")
             if head := HEAD.match(line):
                 function = head[2]
                 self.calls.setdefault(function, set())
