@@ -9,7 +9,7 @@
 
 #define FULL_WIDTH 32
 #define KEPT 5	   /* interval losses that FracTrain's indicator looks at */
-#define SCALED 10  /* intervals whose mean loss is its scale */
+#define SCALED 10  /* latest intervals whose mean loss is its scale */
 
 static const int32_t master_fraction[STEP_CLASSES] = {
 	[STEP_ACTIVATION] = 20,
@@ -28,10 +28,10 @@ enum word {
 	LARGEST,	/* MuPPET: largest diversity of the stage, a double */
 	VIOLATIONS,
 	THRESHOLD,	/* FracTrain: a double */
-	SCALE_SUM,	/* a double: of the first intervals' losses */
 	HISTORY_COUNT,
 	HISTORY,	/* KEPT doubles, the oldest first */
-	WORDS = HISTORY + KEPT
+	LATEST = HISTORY + KEPT, /* SCALED doubles, of all stages: interval i at i % SCALED */
+	WORDS = LATEST + SCALED
 };
 
 struct schedule {
@@ -184,16 +184,17 @@ static int is_flat(struct schedule *schedule)
 	const uint64_t count = get(schedule, LOSS_COUNT), intervals = get(schedule, INTERVALS) + 1;
 	const double loss = count ? get_double(schedule, LOSS_SUM) / (double)count : 0;
 	uint64_t kept = get(schedule, HISTORY_COUNT);
-	double scale;
+	double scale = 0;
 
 	set_double(schedule, LOSS_SUM, 0);
 	set(schedule, LOSS_COUNT, 0);
 	if (!count)
 		return 0;
 	set(schedule, INTERVALS, intervals);
-	if (intervals <= SCALED)
-		set_double(schedule, SCALE_SUM, get_double(schedule, SCALE_SUM) + loss);
-	scale = get_double(schedule, SCALE_SUM) / (double)(intervals < SCALED ? intervals : SCALED);
+	set_double(schedule, LATEST + (int)(intervals % SCALED), loss);
+	for (int i = 0; i < SCALED; i++)
+		scale += get_double(schedule, LATEST + i);
+	scale /= (double)(intervals < SCALED ? intervals : SCALED);
 	if (kept == KEPT) {
 		for (int i = 0; i + 1 < KEPT; i++)
 			set(schedule, HISTORY + i, get(schedule, HISTORY + i + 1));

@@ -48,10 +48,12 @@ struct muppet_options {
 
 /*
  * In the manner of FracTrain's progressive quantization (Fu et al., arXiv 2012.13113): the next stage begins when the mean
- * loss of the last 5 intervals has become flat: each differs from the last by less than `threshold` of the mean loss of the
- * first 10. After the first two such points the threshold is multiplied by `decay`. Threshold 0.15, decay 0.4, 5, 10 and the
- * number of four stages are the defaults of the public code (github.com/GATECH-EIC/FracTrain, train_pfq.py); the widths are
- * this project's. The loss is the critic's.
+ * loss of the last 5 intervals has become flat: each differs from the last by less than `threshold` of a scale. After the
+ * first two such points the threshold is multiplied by `decay`. Threshold 0.15, decay 0.4, 5 and the number of four stages are
+ * the defaults of the public code (github.com/GATECH-EIC/FracTrain, train_pfq.py). The widths are this project's, and so is
+ * the scale: the mean loss of the latest 10 intervals. That code takes the first 10, because a classifier's loss falls from
+ * there; the loss here is the critic's, which grows with the values that it learns, often tenfold: measured by the first 10 it
+ * never looked flat, and the agent stayed at 6 bits for good.
  */
 struct fractrain_options {
 	struct schedule_options schedule;

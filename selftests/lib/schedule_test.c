@@ -172,6 +172,29 @@ static void test_fractrain(void)
 	policy->ops->destroy(policy);
 }
 
+/*
+ * A critic's loss grows before it is flat. Interval 14 sees 5.0 5.2 5.4 5.0 5.2: 0.2 is less than 0.15 of the latest ten's mean (3.07),
+ * though more than 0.15 of the first ten's (1.0).
+ */
+static void test_fractrain_growing(void)
+{
+	static const double losses[] = { 0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.28, 2.5, 5.0, 5.2, 5.4, 5.0, 5.2 };
+	struct fractrain_options options = FRACTRAIN_OPTIONS_INIT;
+	enum qat_decision decision;
+	struct qat_policy *policy;
+	uint64_t now = 0;
+	int right = 1;
+
+	options.schedule.observe_steps = options.schedule.interval = 10;
+	if (qat_fractrain_create(&shape, &options, &silent, &policy))
+		return;
+	interval(policy, &now, 1000, &decision);
+	for (int i = 0; i < 14; i++)
+		right = interval(policy, &now, losses[i], &decision) == (i == 13 ? 8 : 0) && right;
+	ktap_ok(right, "a loss that has grown is flat by what it is lately");
+	policy->ops->destroy(policy);
+}
+
 /* ---- Gradient diversity ---- */
 
 static void test_diversity(void)
@@ -243,6 +266,7 @@ int main(void)
 		ranges[i] = (struct step_range){ -(1 << 20), 1 << 20 };
 	test_muppet();
 	test_fractrain();
+	test_fractrain_growing();
 	test_diversity();
 	test_errors();
 	return ktap_finish();
