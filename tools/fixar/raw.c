@@ -69,7 +69,7 @@ int raw_wait(struct raw *raw, uint32_t offset, uint32_t mask, uint32_t value)
 
 int raw_expect_refused(struct raw *raw, uint32_t offset)
 {
-	const int good = raw_expect(raw, "ACCESS_ERROR", raw_get(raw, FIXAR_CORE_ACCESS_ERROR),
+	const int good = raw_expect(raw, "ACCESS_ERROR", raw_get(raw, FIXAR_CORE_ACCESS_ERROR) & ~3u,
 				    FIXAR_CORE_ACCESS_ERROR_VALID | offset) &&
 			 raw_expect(raw, "INT_STATUS.ACCESS",
 				    raw_get(raw, FIXAR_CORE_INT_STATUS) & FIXAR_CORE_INT_ACCESS, FIXAR_CORE_INT_ACCESS);
