@@ -344,22 +344,15 @@ static void wide_weight_gradient(struct nn_worker *worker, const struct nn_layer
 												worker->scratch);
 }
 
-void nn_weight_gradients(struct nn_worker *worker, struct nn_network *network, struct nn_pass *pass)
+void nn_weight_gradient_rows(struct nn_worker *worker, const struct nn_network *network, const struct nn_pass *pass, uint32_t l, size_t from,
+			     size_t to)
 {
-	const int lb = batch_bits(worker->batch);
+	const struct nn_layer *layer = &network->layer[l];
+	const int fraction = pass->gradient_fraction[l] + batch_bits(worker->batch);
+	unsigned up, down;
 
-	for (uint32_t l = 0; l < network->layers; l++) {
-		const struct nn_layer *layer = &network->layer[l];
-		const int fraction = pass->gradient_fraction[l] + lb;
-		unsigned up, down;
-		size_t from, to;
-
-		nn_share(layer->outputs, PE_PANEL_COLUMNS, worker->part, worker->parts, &from, &to);
-		if (from == to)
-			continue;
-		set_shifts(fraction + pass->input_fraction[l], FX_WEIGHT_GRADIENT, &up, &down);
-		if (!narrow_weight_gradient(worker, layer, pass, l, from, to, up, down))
-			wide_weight_gradient(worker, layer, pass, l, from, to, up, down);
-		bias_gradient(worker, layer, pass->gradient[l], fraction, from, to);
-	}
+	set_shifts(fraction + pass->input_fraction[l], FX_WEIGHT_GRADIENT, &up, &down);
+	if (!narrow_weight_gradient(worker, layer, pass, l, from, to, up, down))
+		wide_weight_gradient(worker, layer, pass, l, from, to, up, down);
+	bias_gradient(worker, layer, pass->gradient[l], fraction, from, to);
 }

@@ -125,7 +125,7 @@ void nn_forward(struct nn_worker *worker, const struct nn_network *network, stru
 
 /*
  * Backward over the worker's samples after nn_forward() on the same pass. gradient[last layer] holds the last layer's dY (fraction
- * FX_GRADIENT). With `parameters`, all is prepared for nn_weight_gradients(). With input_gradient not NULL, the first layer's dX goes there
+ * FX_GRADIENT). With `parameters`, all is prepared for nn_update(). With input_gradient not NULL, the first layer's dX goes there
  * (batch x dx_columns of that layer).
  */
 void nn_backward(struct nn_worker *worker, const struct nn_network *network, struct nn_pass *pass, const struct nn_maxima *maxima,
@@ -133,17 +133,28 @@ void nn_backward(struct nn_worker *worker, const struct nn_network *network, str
 /* To be called once, before workers begin: nothing was seen of this pass. */
 void nn_backward_begin(struct nn_pass *pass, uint32_t layers);
 
-/* dW and db of the worker's rows of all layers, into nn_parameter.gradient; after nn_backward() of all workers and a barrier. */
-void nn_weight_gradients(struct nn_worker *worker, struct nn_network *network, struct nn_pass *pass);
+/* dW and db of rows [from, to) of a layer, into nn_parameter.gradient; after nn_backward() of all workers and a barrier. */
+void nn_weight_gradient_rows(struct nn_worker *worker, const struct nn_network *network, const struct nn_pass *pass, uint32_t l, size_t from,
+			     size_t to);
 
 /* Adam's constants in the formats of lib/ARITHMETIC.md section 7; the step size is found from powers[2] (P1, P2), which advance. */
 struct nn_adam {
 	uint32_t beta1, one_minus_beta2, rate_mantissa, rate_exponent;
 };
 void nn_adam_step_size(const struct nn_adam *adam, uint64_t powers[2], struct pe_adam *constants);
-/* One Adam step on the worker's rows, with the gradients that nn_weight_gradients() left. The caller clears codes_valid. */
-void nn_adam_update(struct nn_worker *worker, struct nn_network *network, const struct pe_adam *constants);
-void nn_soft_update(struct nn_worker *worker, const struct nn_network *network, struct nn_network *target, uint32_t tau);
+
+/*
+ * What a network learns from a pass: gradients, Adam, soft update of its target, for the worker's rows. The caller clears codes_valid of
+ * both. A sink is called by one worker when all gradients are there, before any weight changes.
+ */
+struct nn_update {
+	const struct pe_adam *adam;
+	struct nn_network *target;
+	uint32_t tau;
+	void (*sink)(void *user, const struct nn_network *network);	/* NULL: none */
+	void *sink_user;
+};
+void nn_update(struct nn_worker *worker, struct nn_network *network, const struct nn_pass *pass, const struct nn_update *update);
 
 /* Initial weights of lib/ARITHMETIC.md section 11; `number` is 0 for the actor and 1 for the critic. Moments become 0. */
 void nn_initialize(struct nn_network *network, uint64_t seed, unsigned number);

@@ -219,38 +219,42 @@ static void begin_layer(const struct nn_context *context, struct nn_layer *layer
 	memset(&layer->backward.norms, 0, sizeof(layer->backward.norms));
 }
 
+/* Rows at a time: their codes are packed while they are in the cache. A multiple of a panel's columns. */
+#define ROWS_AT_A_TIME 32
+
 static void form_layer(struct nn_worker *worker, struct nn_layer *layer)
 {
 	const struct nn_context *context = worker->context;
 	const struct pe_form_ops *form = context->engine->form;
 	const size_t inputs = layer->inputs;
 	struct pe_operand operand = { .mask = NULL };
-	struct pe_norms norms = { 0 };
+	struct pe_norms forward = { 0 };
+	uint64_t clamps = 0;
 	size_t from, to;
 
 	own_rows(worker, layer, &from, &to);
-	if (from == to)
-		return;
 	nn_set_operand(context, &layer->quantizer[STEP_WEIGHT], STEP_WEIGHT, layer->code_fraction, &operand);
-	if (operand.quantize)
-		__atomic_fetch_add(&layer->clamps,
-				   context->engine->quantize((to - from) * inputs, layer->weight.value + from * inputs, operand.shift,
-							     operand.low, operand.high, layer->formed + from * inputs),
-				   __ATOMIC_RELAXED);
-	if (!form)
-		return;
-	if (layer->forward.split.pieces) {
-		form->turned_panels(&layer->forward.split, from, to, inputs, layer->codes, inputs, layer->forward.pieces, &norms);
-		nn_raise_norms(&layer->forward.norms, &norms);
-	} else {
-		form->wide_panels(from, to, inputs, layer->codes, inputs, layer->wide);
+	for (size_t end; from < to; from = end) {
+		end = to - from < ROWS_AT_A_TIME ? to : from + ROWS_AT_A_TIME;
+		if (operand.quantize)
+			clamps += context->engine->quantize((end - from) * inputs, layer->weight.value + from * inputs, operand.shift,
+							    operand.low, operand.high, layer->formed + from * inputs);
+		if (!form)
+			continue;
+		if (layer->forward.split.pieces)
+			form->turned_panels(&layer->forward.split, from, end, inputs, layer->codes, inputs, layer->forward.pieces, &forward);
+		else
+			form->wide_panels(from, end, inputs, layer->codes, inputs, layer->wide);
+		if (layer->backward.split.pieces) {
+			struct pe_norms backward = { 0 };
+
+			form->panels(&layer->backward.split, layer->dx_columns, layer->outputs, from / 2, (end + 1) / 2,
+				     layer->codes + layer->dx_first, inputs, layer->backward.pieces, &backward);
+			nn_add_norms(&layer->backward.norms, &backward);
+		}
 	}
-	if (layer->backward.split.pieces) {
-		memset(&norms, 0, sizeof(norms));
-		form->panels(&layer->backward.split, layer->dx_columns, layer->outputs, from / 2, (to + 1) / 2, layer->codes + layer->dx_first,
-			     inputs, layer->backward.pieces, &norms);
-		nn_add_norms(&layer->backward.norms, &norms);
-	}
+	nn_raise_norms(&layer->forward.norms, &forward);
+	__atomic_fetch_add(&layer->clamps, clamps, __ATOMIC_RELAXED);
 }
 
 void nn_form_weights(struct nn_worker *worker, struct nn_network *const networks[], unsigned count)

@@ -6,6 +6,7 @@
 
 #include "fx/fixed.h"
 #include "fx/random.h"
+#include "nn/operands.h"
 #include "nn/parallel.h"
 
 /* 0.003 with fraction FX_WEIGHT: the bound of the last layer's initial weights. */
@@ -31,48 +32,72 @@ void nn_adam_step_size(const struct nn_adam *adam, uint64_t powers[2], struct pe
 	constants->step_shift = adam->rate_exponent + 31 - (bits - 31) + (FX_RATIO - FX_WEIGHT);
 }
 
-/* The worker's part of a parameter: `width` elements for each of a layer's outputs. */
-static size_t own_elements(const struct nn_worker *worker, uint32_t outputs, size_t width, size_t *from)
+/* Rows [from, to) of a parameter with `width` elements in a row. */
+static void update_rows(struct nn_worker *worker, const struct nn_parameter *parameter, const struct nn_parameter *target, size_t width,
+			size_t from, size_t to, const struct nn_update *update)
 {
-	size_t to;
-
-	nn_share(outputs, PE_PANEL_COLUMNS, worker->part, worker->parts, from, &to);
-	*from *= width;
-	return to * width - *from;
-}
-
-static void adam_parameter(struct nn_worker *worker, const struct nn_parameter *parameter, uint32_t outputs, const struct pe_adam *constants)
-{
+	const struct pe_engine *engine = worker->context->engine;
+	const size_t first = from * width, count = (to - from) * width;
 	struct pe_adam_counts counts = { 0, 0, 0 };
-	size_t from, count = own_elements(worker, outputs, parameter->count / outputs, &from);
 
-	worker->context->engine->adam(count, parameter->gradient + from, parameter->moment1 + from, parameter->moment2_root + from,
-				      parameter->value + from, constants, &counts);
+	engine->adam(count, parameter->gradient + first, parameter->moment1 + first, parameter->moment2_root + first, parameter->value + first,
+		     update->adam, &counts);
+	engine->soft_update(count, parameter->value + first, target->value + first, update->tau);
 	worker->saturation[STEP_SATURATION_MOMENT] += counts.moment;
 	worker->saturation[STEP_SATURATION_RATIO] += counts.ratio;
 	worker->saturation[STEP_SATURATION_WEIGHT] += counts.weight;
 }
 
-void nn_adam_update(struct nn_worker *worker, struct nn_network *network, const struct pe_adam *constants)
+/*
+ * Rows at a time: their gradients are used while they are in the cache. Products that pack the samples anew in each call want all rows at
+ * once.
+ */
+#define ROWS_AT_A_TIME 32
+
+static size_t rows_at_a_time(const struct nn_worker *worker, const struct nn_layer *layer, size_t rows)
+{
+	const struct nn_context *context = worker->context;
+
+	return context->engine->form && nn_is_narrow(context, layer, STEP_ACTIVATION) ? ROWS_AT_A_TIME : rows;
+}
+
+enum part { GRADIENTS = 1, WEIGHTS = 2 };
+
+/* Gradients, weights or both of the worker's rows. */
+static void walk(struct nn_worker *worker, struct nn_network *network, const struct nn_pass *pass, const struct nn_update *update,
+		 unsigned parts)
 {
 	for (uint32_t l = 0; l < network->layers; l++) {
-		const struct nn_layer *layer = &network->layer[l];
+		const struct nn_layer *layer = &network->layer[l], *target = &update->target->layer[l];
+		size_t from, to, step;
 
-		adam_parameter(worker, &layer->weight, layer->outputs, constants);
-		adam_parameter(worker, &layer->bias, layer->outputs, constants);
+		nn_share(layer->outputs, PE_PANEL_COLUMNS, worker->part, worker->parts, &from, &to);
+		step = rows_at_a_time(worker, layer, to - from);
+		for (; from < to; from += step) {
+			const size_t end = to - from < step ? to : from + step;
+
+			if (parts & GRADIENTS)
+				nn_weight_gradient_rows(worker, network, pass, l, from, end);
+			if (parts & WEIGHTS) {
+				update_rows(worker, &layer->weight, &target->weight, layer->inputs, from, end, update);
+				update_rows(worker, &layer->bias, &target->bias, 1, from, end, update);
+			}
+		}
 	}
 }
 
-void nn_soft_update(struct nn_worker *worker, const struct nn_network *network, struct nn_network *target, uint32_t tau)
+void nn_update(struct nn_worker *worker, struct nn_network *network, const struct nn_pass *pass, const struct nn_update *update)
 {
-	for (uint32_t l = 0; l < network->layers; l++) {
-		const struct nn_layer *layer = &network->layer[l], *follower = &target->layer[l];
-		size_t from, count = own_elements(worker, layer->outputs, layer->inputs, &from);
-
-		worker->context->engine->soft_update(count, layer->weight.value + from, follower->weight.value + from, tau);
-		count = own_elements(worker, layer->outputs, 1, &from);
-		worker->context->engine->soft_update(count, layer->bias.value + from, follower->bias.value + from, tau);
+	if (!update->sink) {
+		walk(worker, network, pass, update, GRADIENTS | WEIGHTS);
+		return;
 	}
+	walk(worker, network, pass, update, GRADIENTS);
+	nn_barrier(worker);
+	if (worker->part == 0)
+		update->sink(update->sink_user, network);
+	nn_barrier(worker);
+	walk(worker, network, pass, update, WEIGHTS);
 }
 
 static void initialize_parameter(struct nn_parameter *parameter, uint64_t seed, uint64_t number, int64_t bound)

@@ -112,21 +112,31 @@ static void actor_samples(struct step_agent *agent, struct nn_worker *worker, co
 	nn_backward(worker, actor, &agent->pass[STEP_ACTOR], &maxima, 1, NULL);
 }
 
-/* dW and Adam of the worker's rows. */
+static void hand_out_gradients(void *user, const struct nn_network *network)
+{
+	const struct step_agent *agent = user;
+	const enum step_network which = network == &agent->network[STEP_ACTOR] ? STEP_ACTOR : STEP_CRITIC;
+
+	for (uint32_t l = 0; l < network->layers; l++)
+		agent->sink(agent->sink_user, which, l, network->layer[l].weight.gradient, network->layer[l].bias.gradient);
+}
+
+/*
+ * dW, Adam and soft update of the worker's rows. The section has both soft updates at the step's end; the critic's target is not used
+ * between, so its update may come as soon as the critic's.
+ */
 static void update_network(struct training *training, struct nn_worker *worker, enum step_network which)
 {
 	struct step_agent *agent = training->agent;
-	struct nn_network *network = &agent->network[which];
+	const struct nn_update update = {
+		.adam = &training->constants[which],
+		.target = &agent->target[which],
+		.tau = agent->config.hyper.tau,
+		.sink = agent->sink ? hand_out_gradients : NULL,
+		.sink_user = agent,
+	};
 
-	nn_weight_gradients(worker, network, &agent->pass[which]);
-	if (agent->sink) {
-		nn_barrier(worker);
-		if (worker->part == 0)
-			for (uint32_t l = 0; l < network->layers; l++)
-				agent->sink(agent->sink_user, which, l, network->layer[l].weight.gradient, network->layer[l].bias.gradient);
-		nn_barrier(worker);
-	}
-	nn_adam_update(worker, network, &training->constants[which]);
+	nn_update(worker, &agent->network[which], &agent->pass[which], &update);
 }
 
 static void train_part(void *user, struct nn_worker *worker)
@@ -153,8 +163,6 @@ static void train_part(void *user, struct nn_worker *worker)
 	actor_samples(agent, worker, batch, training->statistics);
 	nn_barrier(worker);
 	update_network(training, worker, STEP_ACTOR);
-	for (int n = 0; n < STEP_NETWORKS; n++)
-		nn_soft_update(worker, &agent->network[n], &agent->target[n], agent->config.hyper.tau);
 	if (worker->part == 0)
 		all[0]->codes_valid = all[2]->codes_valid = all[3]->codes_valid = 0;
 	nn_barrier(worker);
