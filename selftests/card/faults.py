@@ -98,7 +98,7 @@ def judge_survived(fault, row, broken):
     if len(broken) > 1:
         wrong.append(f"{len(broken)} clients failed")
     for client in broken:
-        if client["state"] != "1" or client["fault"] == "0" or (client["fence"] == "0" and client["submit"] == "0"):
+        if client["state"] != "1" or client["fault"] == "0":
             wrong.append("a client failed and was not told why")
     rung = RUNGS.get(fault["rung"])
     if rung and rung not in row.rungs:

@@ -72,7 +72,8 @@ class Row:
         if client not in self.broken():
             return "the right bits"
         call = next((f"{error_name(client[call])} from {text}" for call, text in
-                     (("submit", "a submission"), ("wait", "a wait"), ("fence", "a fence")) if client[call] != "0"), "no error")
+                     (("submit", "a submission"), ("wait", "a wait"), ("fence", "a fence"), ("query", "CTX_QUERY")) if client[call] != "0"),
+                    "no error but in CTX_QUERY")
         details = [f"{key} {client[key]}" for key in ("core_error", "dma_status") if client[key] not in ("0", "0x0")]
         if client["fault"] != "0":
             details.insert(0, FAULTS[int(client["fault"])])
