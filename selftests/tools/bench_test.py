@@ -81,12 +81,24 @@ def platform():
 
 def model_agrees():
     """What --platform says of a card is what fixar model says."""
-    got = answer("--platform=pendulum", "--batch", "16", "--threads", "1", "-p", "fixed32,qat16")
+    got = answer("--platform=pendulum", "--batch", "16", "--threads", "1", "-p", "fixed32,qat16,qat16x16")
     model = json.loads(fixar("model", "--env", "pendulum", "--hidden", "16,16", "--batch", "16", "--json").stdout)
     for row in got["platform"]:
         cycles = next(m["cycles"] for m in model["training"] if m["precision"] == row["precision"])
         seconds = cycles / (model["array"]["clock_mhz"] * 1e6)
         assert abs(row["card_train_seconds"] - seconds) < 1e-9 * seconds, (row, seconds)
+
+
+def model_precisions():
+    """fixar model has fewer cycles the narrower the operands, and all products of qat16x16 on the half datapath."""
+    model = json.loads(fixar("model", "--batch", "64", "--json").stdout)
+    cycles = {row["precision"]: row["cycles"] for row in model["training"]}
+    assert list(cycles) == ["fixed32", "qat16", "qat16x16"] and cycles["fixed32"] > cycles["qat16"] > cycles["qat16x16"], cycles
+    for precision, lanes in (("fixed32", {1}), ("qat16", {1, 2}), ("qat16x16", {2})):
+        model = json.loads(fixar("model", "--precision", precision, "--batch", "64", "--json").stdout)
+        found = {row["macs_per_pe_cycle"] for row in model["step"]["operations"] if row["macs"]}
+        assert found == lanes, (precision, model["step"]["operations"])
+    says(fixar("model", "--precision", "float32", code=2).stderr, "fixed32, qat16, qat16x16")
 
 
 def text():
@@ -130,6 +142,6 @@ def comparison():
 
 
 tests = Tests()
-for test in (rows, traffic, kernels, platform, model_agrees, text, errors, interrupt, comparison):
+for test in (rows, traffic, kernels, platform, model_agrees, model_precisions, text, errors, interrupt, comparison):
     tests.run(test)
 tests.finish()

@@ -10,7 +10,7 @@
 
 #include "agent/agent.h"
 #include "bench.h"
-#include "step/cycles.h"
+#include "model.h"
 
 /* IPS of the paper's whole platform and of its accelerator alone. */
 #define PAPER_PLATFORM 25293.3
@@ -65,14 +65,11 @@ static void log_problems(void *user, enum fixar_log_level level, const char *mes
 		cli_log(user, level, message);
 }
 
-/* What the modelled card needs for the case's two commands. Widths are all that cycles depend on. */
+/* What the modelled card needs for the case's two commands. */
 static void predict(struct platform_case *bench)
 {
-	static const int32_t widths[2][STEP_CLASSES] = {
-		{ [STEP_ACTIVATION] = 15, [STEP_WEIGHT] = 24, [STEP_GRADIENT] = 32 },
-		{ [STEP_ACTIVATION] = 15, [STEP_WEIGHT] = 14, [STEP_GRADIENT] = 13 },
-	};
-	struct step_quantizer quantizers[STEP_NETWORKS * STEP_MAX_LAYERS * STEP_CLASSES] = { 0 };
+	static const int modelled[] = { [FIXAR_FIXED32] = MODEL_FIXED32, [FIXAR_QAT16] = MODEL_QAT16, [FIXAR_QAT16X16] = MODEL_QAT16X16 };
+	struct step_quantizer quantizers[MODEL_QUANTIZERS];
 	const struct step_mode mode = { .quantized = bench->precision >= FIXAR_QAT16, .noise = STEP_NOISE_GAUSSIAN };
 	struct step_workload workload = {
 		.config = &bench->agent->config, .mode = &mode, .quantizers = quantizers, .batch = 1
@@ -84,8 +81,7 @@ static void predict(struct platform_case *bench)
 		return;
 	pe_array_default(&array);
 	workload.array = &array;
-	for (size_t i = 0; i < sizeof(quantizers) / sizeof(quantizers[0]); i++)
-		quantizers[i].width = widths[bench->precision == FIXAR_QAT16X16][i % STEP_CLASSES];
+	model_set_quantizers(modelled[bench->precision], quantizers);
 	if (step_cycles_act(&workload, NULL, NULL, &cycles, NULL, 0))
 		return;
 	bench->card_act = (double)cycles.cycles / (1e3 * array.clock_khz);

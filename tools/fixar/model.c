@@ -35,7 +35,14 @@ enum {
 	KEY_JSON,
 };
 
-const char *const model_precision_name[MODEL_PRECISIONS] = { "fixed32", "qat16" };
+const char *const model_precision_name[MODEL_PRECISIONS] = { "fixed32", "qat16", "qat16x16" };
+
+/* Widths of operands, lib/ARITHMETIC.md section 2: all of the quantizers that cycles depend on. */
+static const int32_t model_width[MODEL_PRECISIONS][STEP_CLASSES] = {
+	[MODEL_FIXED32] = { [STEP_ACTIVATION] = 32, [STEP_WEIGHT] = 32, [STEP_GRADIENT] = 32 },
+	[MODEL_QAT16] = { [STEP_ACTIVATION] = 15, [STEP_WEIGHT] = 24, [STEP_GRADIENT] = 32 },
+	[MODEL_QAT16X16] = { [STEP_ACTIVATION] = 15, [STEP_WEIGHT] = 14, [STEP_GRADIENT] = 13 },
+};
 const char *const model_parallelism_name[] = { "auto", "intra-layer", "intra-batch" };
 
 /* ---- Options ---- */
@@ -242,23 +249,23 @@ static void collect(void *user, const struct step_operation *operation)
 	row->count.slots += add->slots;
 }
 
-static void set_quantizers(struct model_arguments *arguments)
+void model_set_quantizers(int precision, struct step_quantizer *quantizers)
 {
-	/* Mode qat16 of lib/ARITHMETIC.md section 2; widths are all that cycles depend on. */
-	static const int32_t width[STEP_CLASSES] = { [STEP_ACTIVATION] = 15, [STEP_WEIGHT] = 24, [STEP_GRADIENT] = 32 };
-
-	for (size_t i = 0; i < sizeof(arguments->quantizers) / sizeof(arguments->quantizers[0]); i++)
-		arguments->quantizers[i].width = width[i % STEP_CLASSES];
+	for (size_t i = 0; i < MODEL_QUANTIZERS; i++)
+		quantizers[i] = (struct step_quantizer){ .width = model_width[precision][i % STEP_CLASSES] };
 }
 
 static int count(const struct model_arguments *arguments, struct model_result *result, struct model_table *table,
 		 char *message)
 {
-	const struct step_mode mode = { .quantized = result->precision == MODEL_QAT16,
+	const struct step_mode mode = { .quantized = result->precision != MODEL_FIXED32,
 					.parallelism = arguments->parallelism };
-	const struct step_workload workload = { &arguments->array, &arguments->config, &mode, arguments->quantizers,
-						result->batch };
-	int error = step_cycles_train(&workload, table ? collect : NULL, table, &result->train, message, MESSAGE);
+	struct step_quantizer quantizers[MODEL_QUANTIZERS];
+	const struct step_workload workload = { &arguments->array, &arguments->config, &mode, quantizers, result->batch };
+	int error;
+
+	model_set_quantizers(result->precision, quantizers);
+	error = step_cycles_train(&workload, table ? collect : NULL, table, &result->train, message, MESSAGE);
 
 	if (error)
 		return error;
@@ -268,8 +275,12 @@ static int count(const struct model_arguments *arguments, struct model_result *r
 static int count_all(const struct model_arguments *arguments, struct model_answer *answer, char *message)
 {
 	const struct step_mode mode = { .quantized = !arguments->precision[MODEL_FIXED32] };
-	struct step_workload workload = { &arguments->array, &arguments->config, &mode, arguments->quantizers, 1 };
+	struct step_quantizer quantizers[MODEL_QUANTIZERS];
+	struct step_workload workload = { &arguments->array, &arguments->config, &mode, quantizers, 1 };
 	int error;
+
+	/* The widest that are shown say what has to fit. */
+	model_set_quantizers(arguments->precision[MODEL_QAT16] ? MODEL_QAT16 : MODEL_QAT16X16, quantizers);
 
 	for (int p = 0; p < MODEL_PRECISIONS; p++) {
 		if (!arguments->precision[p])
@@ -326,7 +337,7 @@ int cmd_model(int argc, char **argv)
 		{ "batch", KEY_BATCH, "N,N", 0,
 		  "Batch sizes; the operations are those of the first. Default 64,128,256,512", 2 },
 		{ "precision", KEY_PRECISION, "M", 0,
-		  "fixed32, or qat16 as it is after the switch; default both, and the operations of qat16", 2 },
+		  "fixed32, or qat16 or qat16x16 as they are after the switch; default all, and the operations of the last", 2 },
 		{ "parallelism", KEY_PARALLELISM, "P", 0,
 		  "auto (the cheaper for each product), intra-layer or intra-batch; default auto", 2 },
 		{ NULL, 0, NULL, 0, "Card (defaults are in the last paragraph of the output):", 3 },
@@ -359,7 +370,7 @@ int cmd_model(int argc, char **argv)
 	struct model_arguments arguments = {
 		.batch = { 64, 128, 256, 512 },
 		.batches = 4,
-		.precision = { true, true },
+		.precision = { true, true, true },
 		/* Cycles do not depend on hyperparameters; these are within their limits. */
 		.config = { .hidden_count = 2,
 			    .hidden = { 400, 300 },
@@ -371,7 +382,6 @@ int cmd_model(int argc, char **argv)
 	};
 
 	pe_array_default(&arguments.array);
-	set_quantizers(&arguments);
 	if (cli_parse(&argp, "fixar model", argc, argv, &arguments))
 		return CLI_USAGE;
 	return run(&arguments);

@@ -9,10 +9,15 @@
 #define MODEL_MAX_BATCHES 16
 
 /* The precisions that the array knows; a step is counted as it is after the switch. */
-enum { MODEL_FIXED32, MODEL_QAT16, MODEL_PRECISIONS };
+enum { MODEL_FIXED32, MODEL_QAT16, MODEL_QAT16X16, MODEL_PRECISIONS };
 
 extern const char *const model_precision_name[];
 extern const char *const model_parallelism_name[];
+
+#define MODEL_QUANTIZERS (STEP_NETWORKS * STEP_MAX_LAYERS * STEP_CLASSES)
+
+/* A precision's quantizers, MODEL_QUANTIZERS of them, with nothing in them but widths. */
+void model_set_quantizers(int precision, struct step_quantizer *quantizers);
 
 struct model_arguments {
 	const char *environment; /* NULL: dimensions were given */
@@ -24,7 +29,6 @@ struct model_arguments {
 	bool dimensions; /* --observation or --action was given */
 	bool layers, json;
 	uint32_t parallelism;
-	struct step_quantizer quantizers[STEP_NETWORKS * STEP_MAX_LAYERS * STEP_CLASSES];
 };
 
 /* One line of the table of operations: an operation in all layers and slices, or in one layer. */

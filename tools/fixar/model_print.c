@@ -125,7 +125,7 @@ static void print_assumptions(const struct model_arguments *arguments, const str
 	       "has at most\n"
 	       "  16 bits: forward and dW in qat16, whose activations are 16 bits, but not dX, whose operands are "
 	       "gradients\n"
-	       "  (32 bits) and weights (24).\n"
+	       "  (32 bits) and weights (24); all products in qat16x16.\n"
 	       "- Weights, targets and moments of both networks, gradients and the activations of a slice of the batch "
 	       "are on the\n"
 	       "  chip, in banks wide enough that no PE waits. Only the batch and actions come from HBM: %u bytes a "
