@@ -15,6 +15,7 @@
 #define _GNU_SOURCE
 #include "fixar_lib.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
