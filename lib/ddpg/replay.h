@@ -3,7 +3,8 @@
  * Replay memory: the last `capacity` transitions, drawn from uniformly, and their form on disk.
  *
  * Transition t (counted from 0 over the whole training) lies in slot t % capacity, before and after a save and a load,
- * so that a draw of slots means the same transitions in a resumed run. Memory is taken as it fills.
+ * so that a draw of slots means the same transitions in a resumed run. Memory is taken as it fills: 4 bytes for each component
+ * of two observations and an action, for the reward and for the flag, so 168 MB for a million transitions of HalfCheetah.
  *
  * On disk (lib/ddpg/replay_disk.c) it is a chain of segment files beside the checkpoint, to which saves only append.
  * The checkpoint refers to them by a *mark*. To save an agent:
