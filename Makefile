@@ -131,6 +131,7 @@ install: all
 	$(INSTALL) -m 644 $(O)/libfixar.pc $(DESTDIR)$(LIBDIR)/pkgconfig/
 	$(if $(PLUGINS),$(INSTALL) -m 755 $(PLUGINS) $(DESTDIR)$(LIBDIR)/fixar/)
 	$(INSTALL) -m 644 $(HEADERS) $(DESTDIR)$(INCLUDEDIR)/fixar/
+	$(INSTALL) -D -m 644 include/uapi/drm/fixar_accel.h $(DESTDIR)$(INCLUDEDIR)/drm/fixar_accel.h
 	$(INSTALL) -m 644 $(EXAMPLES) $(DESTDIR)$(DOCDIR)/examples/
 	$(INSTALL) -m 644 $(DOCS) $(DESTDIR)$(DOCDIR)/
 	$(foreach page,$(MAN),$(INSTALL) -m 644 $(page) $(call man_dir,$(page))/ &&) :
@@ -138,10 +139,10 @@ install: all
 # Folders of our own go when they are empty; those of others stay.
 uninstall:
 	rm -f $(DESTDIR)$(BINDIR)/fixar $(DESTDIR)$(BINDIR)/fixar-emu $(addprefix $(DESTDIR)$(LIBDIR)/,libfixar.so.0 libfixar.so libfixar.a pkgconfig/libfixar.pc)
-	rm -f $(DESTDIR)$(LIBDIR)/fixar/env-mujoco.so $(addprefix $(DESTDIR)$(INCLUDEDIR)/fixar/,$(notdir $(HEADERS)))
+	rm -f $(DESTDIR)$(LIBDIR)/fixar/env-mujoco.so $(addprefix $(DESTDIR)$(INCLUDEDIR)/fixar/,$(notdir $(HEADERS))) $(DESTDIR)$(INCLUDEDIR)/drm/fixar_accel.h
 	rm -f $(addprefix $(DESTDIR)$(DOCDIR)/examples/,$(notdir $(EXAMPLES))) $(addprefix $(DESTDIR)$(DOCDIR)/,$(notdir $(DOCS)))
 	rm -f $(foreach page,$(MAN),$(call man_dir,$(page))/$(notdir $(page)))
-	rmdir $(addprefix $(DESTDIR),$(LIBDIR)/fixar $(INCLUDEDIR)/fixar $(DOCDIR)/examples $(DOCDIR)) 2>/dev/null || :
+	rmdir $(addprefix $(DESTDIR),$(LIBDIR)/fixar $(INCLUDEDIR)/fixar $(INCLUDEDIR)/drm $(DOCDIR)/examples $(DOCDIR)) 2>/dev/null || :
 
 # ---- For people ----
 
@@ -159,6 +160,8 @@ help:
 	@echo 'make run              installs what is missing, builds, trains Pendulum until it is solved and shows the result'
 	@echo 'make check            installs what is missing and passes every test (on a new machine at most 25 minutes)'
 	@echo 'make install          into PREFIX ($(PREFIX)); DESTDIR goes before it. make uninstall takes it away'
+	@echo 'make driver           fixar.ko for the kernel KVER ($(KVER)); make load, make unload: into the running kernel and out'
+	@echo 'make modules_install  the module and the udev rule, below INSTALL_MOD_PATH. make dkms_install: its source, for dkms'
 	@echo 'make check-all        the same, with the driver on all kernels and all repetitions (hours)'
 	@echo 'make check-sanitize   the tests again with the address, undefined-behaviour and thread sanitizers'
 	@echo 'make check-fuzz       the reader of checkpoints, and the emulated card, against mutated input, FUZZ_SECONDS=600 each'

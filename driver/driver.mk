@@ -31,9 +31,25 @@ load: driver
 unload:
 	rmmod fixar
 
-modules_install: driver
-	$(KMAKE) INSTALL_MOD_PATH=$(DESTDIR) modules_install
-	$(INSTALL) -d $(DESTDIR)/usr/lib/udev/rules.d
-	$(INSTALL) -m 644 driver/71-fixar.rules $(DESTDIR)/usr/lib/udev/rules.d/
+# As in a kernel tree: INSTALL_MOD_PATH goes before /lib/modules. DESTDIR is that too, unless it is given.
+INSTALL_MOD_PATH ?= $(DESTDIR)
+UDEV_RULES_DIR   ?= /usr/lib/udev/rules.d
+# Where dkms looks for sources.
+DKMS_DIR         ?= /usr/src
+DKMS_VERSION     := $(shell sed -n 's/^PACKAGE_VERSION="\(.*\)"/\1/p' driver/dkms.conf)
+DKMS_TREE        := $(INSTALL_MOD_PATH)$(DKMS_DIR)/fixar-$(DKMS_VERSION)
 
-.PHONY: driver load unload modules_install
+modules_install: $(DRIVER_DIR)/fixar.ko udev_install
+	$(KMAKE) INSTALL_MOD_PATH=$(abspath $(INSTALL_MOD_PATH)) modules_install
+
+udev_install:
+	$(INSTALL) -d $(INSTALL_MOD_PATH)$(UDEV_RULES_DIR)
+	$(INSTALL) -m 644 driver/71-fixar.rules $(INSTALL_MOD_PATH)$(UDEV_RULES_DIR)/
+
+# The source for dkms, which then builds the module for each kernel that is installed:
+#	make dkms_install && dkms install fixar/VERSION
+dkms_install: udev_install
+	for file in $(DRIVER_SRC); do $(INSTALL) -D -m 644 $$file $(DKMS_TREE)/$$file || exit 1; done
+	$(INSTALL) -m 644 driver/dkms.conf $(DKMS_TREE)/
+
+.PHONY: driver load unload modules_install udev_install dkms_install

@@ -69,7 +69,7 @@ static void say_permission(const char *node, char *message, size_t message_size)
 			 group->gr_name);
 	else
 		snprintf(message, message_size,
-			 "no permission to open %s (the udev rule 99-fixar.rules gives it to the group render)", node);
+			 "no permission to open %s (the udev rule 71-fixar.rules gives it to the group render)", node);
 }
 
 static int open_node(const char *node, struct card *card, char *message, size_t message_size)
