@@ -62,21 +62,18 @@ static void test_identity(struct raw *raw)
 
 static void test_unassigned(struct raw *raw)
 {
-	/* All words near registers; beyond them samples, at a stride that meets every bit of an address. */
-	static const struct {
+	/* All words where registers are; beyond, samples at a stride that meets every bit of an address. */
+	const struct {
 		uint32_t first, end, stride;
 	} holes[] = {
-		{ FIXAR_ID_ACTIVATION_MEMORY + 4, 0x400, 4 },
-		{ FIXAR_WINDOW_LIMIT_HI + 4, 0x1200, 4 },
+		{ FIXAR_ID_ACTIVATION_MEMORY + 4, FIXAR_CORE_STATUS, 4 },
+		{ FIXAR_WINDOW_LIMIT_HI + 4, FIXAR_MODE_PRECISION, 4 },
 		{ FIXAR_MODE_NOISE_THETA + 4, FIXAR_MODE_DISCOUNT, 4 },
-		{ FIXAR_MODE_END, 0x2200, 4 },
-		{ FIXAR_COUNTER_END, 0x3200, 4 },
-		{ 0x400, 0x1000, 0x104 },
-		{ 0x1200, 0x2000, 0x104 },
-		{ 0x2200, 0x3000, 0x104 },
-		{ 0x3200, 0x4000, 0x104 },
-		{ 0x6000, 0x8000, 0x104 },
-		{ 0xc000, 0x40000, 0x804 },
+		{ FIXAR_MODE_END, FIXAR_COUNTER_TIMESTAMP, 4 },
+		{ FIXAR_COUNTER_END, FIXAR_RESULT_BASE, 4 },
+		{ FIXAR_RESULT_BASE + raw->depth * FIXAR_RESULT_BYTES, FIXAR_SLOT_BASE, 4 },
+		{ FIXAR_SLOT_BASE + raw->depth * FIXAR_SLOT_BYTES, 0x10000, 4 },
+		{ 0x10000, 0x40000, 0x804 },
 		{ FIXAR_RESERVED_BASE, FIXAR_USER_BAR_BYTES, 0x1004 },
 	};
 	int good = 1;
