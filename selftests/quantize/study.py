@@ -71,8 +71,9 @@ class Study:
                 command += ["--network", network["network"]]
                 if network["network"] not in ("actor", "critic"):
                     command += ["--digits", self.options.digits]
-            if "episodes" in network:
-                command += ["--episodes", network["episodes"]]
+            for key in ("episodes", "tune_steps"):
+                if key in network:
+                    command += [f"--{key.replace('_', '-')}", network[key]]
             if "fine_tune" in network and name not in ("uniform", "exhaustive"):
                 command += ["--fine-tune", network["fine_tune"]]
             self.run(*command)
