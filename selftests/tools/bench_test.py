@@ -68,8 +68,7 @@ def platform():
     for row in got["platform"]:
         assert set(row["shares"]) == {"act", "environment", "store", "sample", "train", "other"}, row
         assert all(0 <= share <= 1 for share in row["shares"].values()) and row["shares"]["train"] > 0, row
-        # Each is a median of three rounds, so the sum is not exact.
-        assert 0.5 < sum(row["shares"].values()) < 1.5, row
+        assert abs(sum(row["shares"].values()) - 1) < 1e-9, row
         assert 0 < row["slowest"] <= row["steps_per_second"] <= row["fastest"] and row["ips"] > 0, row
         if row["precision"] == "float32":
             assert row["card_train_seconds"] is None and row["ips_with_card"] is None, row

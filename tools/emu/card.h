@@ -36,7 +36,8 @@ struct card_options {
 	bool windows;
 	bool ecc;
 	bool function_reset;
-	bool strict; /* print doubtful acts */
+	bool strict;	/* print doubtful acts */
+	double timing;	/* commands take the cycle model's time, this many times; 0: as long as they take */
 	FILE *log;   /* NULL: none */
 };
 

@@ -123,6 +123,15 @@ static json_t *resets(const struct record *record)
 			 number(record->power_cycles));
 }
 
+static json_t *timing(const struct card *card)
+{
+	const struct core_timing *timing = &card->core.timing;
+
+	return json_pack("{s:f, s:o, s:o, s:f, s:f}", "factor", card->options.timing, "commands", number(timing->commands), "late",
+			 number(timing->late), "model_seconds", (double)timing->model_ns * 1e-9, "late_seconds",
+			 (double)timing->late_ns * 1e-9);
+}
+
 static json_t *request_status(struct request *request)
 {
 	struct card *card = request->card;
@@ -145,6 +154,7 @@ static json_t *request_status(struct request *request)
 	json_object_set_new(answer, "halted", json_boolean(core->halted));
 	json_object_set_new(answer, "mappings", number(card->dma.count));
 	json_object_set_new(answer, "strict", number(record->strict_total));
+	json_object_set_new(answer, "timing", timing(card));
 	return answer;
 }
 

@@ -265,10 +265,31 @@ static void take_command(const struct core *core, struct core_command *command)
 	command->changes = core->changes;
 }
 
+/* The last stretch of a wait is spent looking at the clock: sleep ends some tens of microseconds late. */
+#define LAST_NS 100000
+
+/*
+ * A command of so many cycles ends no earlier than the modelled card's would, had it begun at `start`: waits for that, without the lock. A
+ * reset ends the wait. The result is for the counts, with the lock.
+ */
+static struct core_timing take_time(struct card *card, const struct core_command *command, uint64_t start)
+{
+	const double khz = card->core.agent.array.clock_khz;
+	const uint64_t model = (uint64_t)((double)command->cycles * 1e6 / khz * card->options.timing), end = start + model;
+	uint64_t now = card_now();
+	const struct core_timing result = { 1, now > end, model, now > end ? now - end : 0 };
+
+	for (; now < end && !card->core.abort; now = card_now())
+		if (end - now > LAST_NS)
+			nap(end - now - LAST_NS < 10000000 ? (long)(end - now - LAST_NS) : 10000000);
+	return result;
+}
+
 static void run_command(struct card *card)
 {
 	struct core *core = &card->core;
 	const uint64_t epoch = core->epoch;
+	struct core_timing timed = { 0 };
 	struct core_command command;
 	bool silent = false;
 
@@ -280,10 +301,18 @@ static void run_command(struct card *card)
 	take_command(core, &command);
 	fail_early(card, &command, &silent);
 	if (!command.code) {
+		const uint64_t start = card_now();
+
 		pthread_mutex_unlock(&card->lock);
 		core_execute(card, &command);
+		if (card->options.timing > 0 && !command.code)
+			timed = take_time(card, &command, start);
 		pthread_mutex_lock(&card->lock);
 	}
+	core->timing.commands += timed.commands;
+	core->timing.late += timed.late;
+	core->timing.model_ns += timed.model_ns;
+	core->timing.late_ns += timed.late_ns;
 	/* Memory was changed under it. */
 	if (core->changes != command.changes)
 		command.resident = false;

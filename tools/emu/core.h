@@ -63,6 +63,10 @@ struct core {
 	uint64_t time_of_reset;	 /* from which TIMESTAMP counts */
 	uint64_t time_of_memory; /* at which card memory is ready */
 	uint64_t busy_since, busy_ns;
+	struct core_timing {
+		uint64_t commands, late; /* late: computing took longer than the card would */
+		uint64_t model_ns, late_ns;
+	} timing; /* options.timing */
 	_Atomic uint32_t progress;
 	atomic_bool abort;	 /* the command being executed is to end */
 	struct core_agent agent; /* the thread's own */

@@ -36,7 +36,8 @@ enum key {
 	KEY_SUBSYSTEM,
 	KEY_STRICT,
 	KEY_LOG,
-	KEY_ONCE
+	KEY_ONCE,
+	KEY_TIMING
 };
 
 struct settings {
@@ -61,6 +62,8 @@ static const struct argp_option options[] = {
 	{ "ecc", KEY_ECC, 0, 0, "card memory detects errors: what was never written cannot be read", 2 },
 	{ "no-windows", KEY_NO_WINDOWS, 0, 0, "a core without window comparators", 2 },
 	{ "flr", KEY_FLR, 0, 0, "with function-level reset", 2 },
+	{ "timing", KEY_TIMING, "FACTOR", OPTION_ARG_OPTIONAL,
+	  "commands take the time that the cycle model says, times FACTOR (default 1)", 2 },
 	{ "subsystem", KEY_SUBSYSTEM, "VVVV:DDDD", 0, "subsystem vendor and device; default 10ee:f150", 2 },
 	{ "sequence", KEY_SEQUENCE, "N", 0, "COMPLETED_SEQ after a reset; default 0", 2 },
 	{ "fault", KEY_FAULT, "SPEC", 0,
@@ -157,6 +160,16 @@ static error_t parse(int key, char *text, struct argp_state *state)
 		return 0;
 	case KEY_FLR:
 		card->function_reset = true;
+		return 0;
+	case KEY_TIMING:
+		card->timing = 1;
+		if (text) {
+			char *end;
+
+			card->timing = strtod(text, &end);
+			if (end == text || *end || !(card->timing >= 0.001 && card->timing <= 1e6))
+				argp_error(state, "--timing %s: expected a number from 0.001 to 1000000", text);
+		}
 		return 0;
 	case KEY_STRICT:
 		card->strict = true;

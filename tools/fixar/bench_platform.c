@@ -35,7 +35,7 @@ struct platform_case {
 	struct clock clock;
 	double until;
 	double *rates, *processor_rates; /* training steps a second, by round */
-	double *share[DDPG_PHASES];	 /* of the time, by round */
+	double total[DDPG_PHASES];	 /* seconds of all rounds */
 	double *step_seconds;
 	double card_act, card_train; /* seconds on the modelled card; 0: it has no such mode */
 };
@@ -68,7 +68,9 @@ static void log_problems(void *user, enum fixar_log_level level, const char *mes
 /* What the modelled card needs for the case's two commands. */
 static void predict(struct platform_case *bench)
 {
-	static const int modelled[] = { [FIXAR_FIXED32] = MODEL_FIXED32, [FIXAR_QAT16] = MODEL_QAT16, [FIXAR_QAT16X16] = MODEL_QAT16X16 };
+	static const int modelled[] = {
+		[FIXAR_FIXED32] = MODEL_FIXED32, [FIXAR_QAT16] = MODEL_QAT16, [FIXAR_QAT16X16] = MODEL_QAT16X16
+	};
 	struct step_quantizer quantizers[MODEL_QUANTIZERS];
 	const struct step_mode mode = { .quantized = bench->precision >= FIXAR_QAT16, .noise = STEP_NOISE_GAUSSIAN };
 	struct step_workload workload = {
@@ -148,7 +150,7 @@ static int run_case(struct platform_case *bench, unsigned round, double seconds)
 	bench->processor_rates[round - 1] = steps / processor;
 	bench->step_seconds[round - 1] = passed / steps;
 	for (int p = 0; p < DDPG_PHASES; p++)
-		bench->share[p][round - 1] = bench->clock.seconds[p] / passed;
+		bench->total[p] += bench->clock.seconds[p];
 	return 0;
 }
 
@@ -159,11 +161,9 @@ static void close_case(struct platform_case *bench)
 	free(bench->rates);
 	free(bench->processor_rates);
 	free(bench->step_seconds);
-	for (int p = 0; p < DDPG_PHASES; p++)
-		free(bench->share[p]);
 }
 
-/* The medians of one case. */
+/* Of one case: medians, and shares of all rounds' time. */
 struct answer {
 	struct bench_spread rate;
 	double processor_rate, step_seconds, share[DDPG_PHASES];
@@ -177,8 +177,12 @@ static struct answer answer_of(struct platform_case *bench, unsigned rounds)
 				 .step_seconds = bench_spread(bench->step_seconds, rounds).median,
 				 .with_card = NAN };
 
+	double total = 0;
+
 	for (int p = 0; p < DDPG_PHASES; p++)
-		answer.share[p] = bench_spread(bench->share[p], rounds).median;
+		total += bench->total[p];
+	for (int p = 0; p < DDPG_PHASES; p++)
+		answer.share[p] = bench->total[p] / total;
 	if (bench->card_train > 0)
 		answer.with_card = 1 / (answer.step_seconds * (1 - answer.share[DDPG_ACT] - answer.share[DDPG_TRAIN]) +
 					bench->card_act + bench->card_train);
@@ -311,8 +315,6 @@ int bench_platform(const struct bench_arguments *arguments)
 				bench->rates = values(arguments->rounds);
 				bench->processor_rates = values(arguments->rounds);
 				bench->step_seconds = values(arguments->rounds);
-				for (int i = 0; i < DDPG_PHASES; i++)
-					bench->share[i] = values(arguments->rounds);
 				error = open_case(bench, arguments, &env);
 				if (error) {
 					cli_error("%s with batch %u cannot be measured: %s",
