@@ -41,6 +41,7 @@ def searches():
     cheapest = min(cost for cost, quality in uniform if quality >= found["quality"] - 0.01 * scale)
     assert abs(found["same_quality_uniform_cost"] - cheapest) < 1e-9, (found, uniform)
     assert (out / "pareto.png").read_bytes()[:4] == b"\x89PNG"
+    says((out / "pareto.svg").read_text(), "<svg", "ppo", "greedy")
 
 
 def array():

@@ -337,7 +337,7 @@ int quantize_draw(const char *directory, const struct quantize_report *report)
 	struct figure_series series[16] = { { 0 } };
 	struct curve curve[16] = { { 0 } };
 	struct figure_panel panel = { .y_label = "quality", .series = series, .x_end = report->widest_cost };
-	char *path = cli_format("%s/pareto.png", directory);
+	char *png = cli_format("%s/pareto.png", directory), *svg = cli_format("%s/pareto.svg", directory);
 	char *x_label = cli_format("%s%s%s", metric->name, *metric->unit ? ", " : "", metric->unit);
 	char *title = cli_format("best quality for at most so much %s (%s)", metric->name, report->hardware);
 	int code;
@@ -357,12 +357,15 @@ int quantize_draw(const char *directory, const struct quantize_report *report)
 		}
 		json_decref(result);
 	}
-	code = figure_draw(&panel, 1, path);
+	code = figure_draw(&panel, 1, png);
+	if (!code)
+		code = figure_draw(&panel, 1, svg);
 	for (size_t s = 0; s < sizeof(curve) / sizeof(curve[0]); s++) {
 		free(curve[s].cost);
 		free(curve[s].quality);
 	}
-	free(path);
+	free(png);
+	free(svg);
 	free(x_label);
 	free(title);
 	return code;

@@ -43,7 +43,7 @@ void quantize_print(const struct quantize_report *report);
 /* result-NAME.json and bits-NAME.json. `bits` is the list of --bits. CLI_OK or CLI_FAILED after a message. */
 int quantize_write(const char *directory, const struct quantize_report *report, const json_t *bits);
 /*
- * DIR/pareto.png: quality against cost, one curve for each result in the folder that is of this hardware and metric.
+ * DIR/pareto.png and .svg: quality against cost, one curve for each result in the folder that is of this hardware and metric.
  * CLI_OK or CLI_FAILED after a message.
  */
 int quantize_draw(const char *directory, const struct quantize_report *report);
