@@ -100,6 +100,21 @@ def model_precisions():
     says(fixar("model", "--precision", "float32", code=2).stderr, "fixed32, qat16, qat16x16")
 
 
+def scaling():
+    """bench --scaling has each precision on each axis, and draws them."""
+    picture = tests.folder / "scaling.svg"
+    got = answer("--scaling", "--threads", "1,2", "-p", "fixed32,qat16x16", f"--out={picture}")
+    axes = {}
+    for row in got["scaling"]:
+        axes.setdefault((row["axis"], row["precision"]), []).append(row["value"])
+        for cost in (row["milliseconds"], row["processor_milliseconds"]):
+            assert 0 < cost["lowest"] <= cost["median"] <= cost["highest"], row
+    assert set(axes) == {(axis, precision) for axis in ("batch", "width", "depth", "threads") for precision in ("fixed32", "qat16x16")}
+    assert all(values == sorted(values) and len(values) > 1 for values in axes.values()), axes
+    assert axes["threads", "fixed32"] == [1, 2], axes
+    says(picture.read_text(), "<svg", "qat16x16", "depth")
+
+
 def text():
     """bench prints a table."""
     says(fixar("bench", "-p", "fixed32", "-b", "8", "--hidden", "8", "--rounds", "1", "--seconds", "0").stdout,
@@ -114,6 +129,7 @@ def errors():
     says(fixar("bench", "--batch", "0", code=2).stderr, '"0"')
     says(fixar("bench", "--kernels", "--platform", code=2).stderr, "one of them")
     says(fixar("bench", "--device", "cpu", code=2).stderr, "--platform")
+    says(fixar("bench", "--out", "x.svg", code=2).stderr, "--scaling")
     says(fixar("bench", "--platform=moonlander", code=1).stderr, "moonlander")
     says(fixar("bench", "--platform=pendulum", "--device", "/dev/accel/accel99", "-p", "fixed32", code=1).stderr, "accel99")
     says(fixar("bench", "--platform=pendulum", "--device", "cpu", "-p", "float32", code=2).stderr, "no float32")
@@ -141,6 +157,6 @@ def comparison():
 
 
 tests = Tests()
-for test in (rows, traffic, kernels, platform, model_agrees, model_precisions, text, errors, interrupt, comparison):
+for test in (rows, traffic, kernels, platform, model_agrees, model_precisions, scaling, text, errors, interrupt, comparison):
     tests.run(test)
 tests.finish()

@@ -23,6 +23,8 @@ enum {
 	KEY_KERNELS,
 	KEY_PLATFORM,
 	KEY_DEVICE,
+	KEY_SCALING,
+	KEY_OUT,
 };
 
 struct parsed {
@@ -59,6 +61,15 @@ static void read_precisions(struct bench_arguments *arguments, const struct argp
 				   "commas",
 				   text);
 	free(copy);
+}
+
+static void choose(struct parsed *parsed, const struct argp_state *state,
+		   int (*what)(const struct bench_arguments *arguments))
+{
+	if (parsed->what != bench_steps && parsed->what != what)
+		argp_error(state,
+			   "--kernels, --platform and --scaling are different measurements: expected one of them");
+	parsed->what = what;
 }
 
 static error_t parse_option(int key, char *text, struct argp_state *state)
@@ -102,16 +113,18 @@ static error_t parse_option(int key, char *text, struct argp_state *state)
 			argp_error(state, "seconds is \"%s\"; expected a number from 0 to 3600", text);
 		return 0;
 	case KEY_KERNELS:
-		if (parsed->what != bench_steps && parsed->what != bench_kernels)
-			argp_error(state, "--kernels and --platform are two measurements: expected one of them");
-		parsed->what = bench_kernels;
+		choose(parsed, state, bench_kernels);
 		return 0;
 	case KEY_PLATFORM:
-		if (parsed->what != bench_steps && parsed->what != bench_platform)
-			argp_error(state, "--kernels and --platform are two measurements: expected one of them");
-		parsed->what = bench_platform;
+		choose(parsed, state, bench_platform);
 		if (text)
 			arguments->environment = text;
+		return 0;
+	case KEY_SCALING:
+		choose(parsed, state, bench_scaling);
+		return 0;
+	case KEY_OUT:
+		arguments->out = text;
 		return 0;
 	case KEY_DEVICE:
 		arguments->device = text;
@@ -128,6 +141,8 @@ static error_t parse_option(int key, char *text, struct argp_state *state)
 	case ARGP_KEY_END:
 		if (arguments->device && parsed->what != bench_platform)
 			argp_error(state, "--device belongs to --platform");
+		if (arguments->out && parsed->what != bench_scaling)
+			argp_error(state, "--out belongs to --scaling");
 		return 0;
 	default:
 		return ARGP_ERR_UNKNOWN;
@@ -204,6 +219,9 @@ int cmd_bench(int argc, char **argv)
 		  "Single products, as a share of what the processor's multipliers can do, one thread", 1 },
 		{ "platform", KEY_PLATFORM, "ENV", OPTION_ARG_OPTIONAL,
 		  "The whole loop: act, step, store, sample, train; default with halfcheetah", 1 },
+		{ "scaling", KEY_SCALING, NULL, 0,
+		  "The cost of a training step against batch, width, depth and threads", 1 },
+		{ "out", KEY_OUT, "FILE", 0, "With --scaling: a figure, .svg or .png", 1 },
 		{ "device", KEY_DEVICE, "WHERE", 0, "With --platform: a card (default cpu)", 1 },
 		{ NULL, 0, NULL, 0, "Cases:", 2 },
 		{ "precision", 'p', "LIST", 0, "Precisions; default float32,fixed32,qat16,qat16x16", 2 },

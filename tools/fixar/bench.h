@@ -18,7 +18,7 @@ struct bench_arguments {
 	uint64_t batches[BENCH_MAX_LIST], threads[BENCH_MAX_LIST];
 	size_t precision_count, batch_count, thread_count;
 	struct bench_shape shape;
-	const char *engine, *environment, *device;
+	const char *engine, *environment, *device, *out;
 	unsigned rounds;
 	double seconds;
 	bool json;
@@ -43,10 +43,11 @@ void bench_progress_end(void);
 /* What every answer begins with. */
 json_t *bench_json_head(const struct bench_arguments *arguments, const char *device);
 
-/* The three things to measure; each prints its answer and returns an exit code. */
+/* The things to measure; each prints its answer and returns an exit code. */
 int bench_steps(const struct bench_arguments *arguments);
 int bench_kernels(const struct bench_arguments *arguments);
 int bench_platform(const struct bench_arguments *arguments);
+int bench_scaling(const struct bench_arguments *arguments);
 
 /* Bytes that the operations of a training step read and write, each operand and result counted once for each operation.
  */
