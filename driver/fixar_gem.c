@@ -5,6 +5,10 @@
  * A buffer's DMA mapping is made for the first job that uses it and stays until the buffer or the
  * device goes. It is the driver's own and not the helper's, because remove() has to undo it while
  * files are still open.
+ *
+ * Bounce buffers are copied by BO_PREP and BO_FINI. What is imported or exported is its exporter's to
+ * keep coherent, and DRM's exporters, this one among them, do so only where nothing has to be copied:
+ * a dma-buf is not for machines whose IOMMU is off and whose kernel bounces.
  */
 #include <linux/dma-buf.h>
 #include <linux/dma-mapping.h>
