@@ -6,9 +6,9 @@
  * device goes. It is the driver's own and not the helper's, because remove() has to undo it while
  * files are still open.
  *
- * Bounce buffers are copied by BO_PREP and BO_FINI. What is imported or exported is its exporter's to
- * keep coherent, and DRM's exporters, this one among them, do so only where nothing has to be copied:
- * a dma-buf is not for machines whose IOMMU is off and whose kernel bounces.
+ * Bounce buffers are copied by BO_PREP and BO_FINI. What is imported or exported is its exporter's
+ * to keep coherent, and DRM's exporters, this one among them, do so only where nothing has to be
+ * copied: a dma-buf is not for machines whose IOMMU is off and whose kernel bounces.
  */
 #include <linux/dma-buf.h>
 #include <linux/dma-mapping.h>
