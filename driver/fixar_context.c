@@ -444,8 +444,8 @@ int fixar_ctx_query_ioctl(struct drm_device *drm, void *data, struct drm_file *f
 	if (args->pad || args->pad2)
 		return -EINVAL;
 	/*
-	 * Fences end with -ENODEV before the DRM core calls the device unplugged: who saw one is not
-	 * told of a sound context.
+	 * Fences end with -ENODEV before the DRM core calls the device unplugged: who saw one is
+	 * not told of a sound context.
 	 */
 	if (fixar_state(ff->fdev) == FIXAR_GONE)
 		return -ENODEV;
