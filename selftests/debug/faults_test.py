@@ -58,11 +58,16 @@ def main():
             print("\n".join(f"# {line}" for line in seen.splitlines()), flush=True)
 
     for number, (fault, expected, words) in enumerate(FAULTS, 1):
-        status, out, said = vm("sh", "-ec", f"insmod {folder}/fixar_faults.ko fault={fault}; rmmod fixar_faults; echo done")
-        passed = status == expected and out == "done\n" and re.search(words, said)
+        # A machine takes its time to boot, so the first one is asked two things.
+        also = EXPECTED if fault == "none" else ""
+        status, out, said = vm("sh", "-ec", f"insmod {folder}/fixar_faults.ko fault={fault}; rmmod fixar_faults; echo done\n{also}")
+        first, _, missing = out.partition("\n")
+        passed = status == expected and first == "done" and re.search(words, said)
         report(number, passed, f"{fault}: exit status {expected}", f"exit status {status}\n{out}{said}")
-    status, out, said = vm("sh", "-c", EXPECTED)
-    report(len(FAULTS) + 1, status == 0 and out == "", "faults on request, coverage and the watchers are there", out + said)
+        if also:
+            asked = first == "done" and missing == ""
+            missing_said = out + said
+    report(len(FAULTS) + 1, asked, "faults on request, coverage and the watchers are there", missing_said)
     return 1 if failures else 0
 
 
