@@ -115,11 +115,12 @@ def one_round(options, results, kernels, peers, counted):
 
     for batch in BATCHES:
         for threads in (1, 2):
-            for row in fixar(options, "--seconds", options.seconds, "-b", batch, "--threads", threads)["rows"]:
+            for row in fixar(options, "--only", "training", "--seconds", options.seconds, "-b", batch, "--threads",
+                             threads)["rows"]:
                 keep((row["precision"], "train", batch, threads), row["steps_per_second"], row["steps_per_processor_second"])
         for peer in peers:
             keep((peer.name, "train", batch, peer.threads), *peer.ask(f"train {batch} {options.seconds}")[:2])
-    answer = fixar(options, "--seconds", options.seconds, "-b", 1, "--threads", 1)
+    answer = fixar(options, "--only", "acting", "--seconds", options.seconds)
     for row in answer["acting"]:
         keep((row["precision"], "act", 1, 1), row["actions_per_second"], row["actions_per_processor_second"])
     for peer in peers:

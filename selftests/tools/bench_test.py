@@ -121,6 +121,15 @@ def text():
          r"precision +batch +threads +steps/s", r"(?m)^fixed32 +8 +\d", "actions/s")
 
 
+def only():
+    """bench --only measures training or acting."""
+    got = answer("--only=training", "-p", "fixed32", "-b", "8", "--threads", "1")
+    assert len(got["rows"]) == 1 and not got["acting"], got
+    got = answer("--only=acting", "-p", "fixed32")
+    assert len(got["acting"]) == 1 and not got["rows"], got
+    says(fixar("bench", "--only=resting", code=2).stderr, '"resting"', "training or acting")
+
+
 def errors():
     """bench refuses what it cannot measure, and says what it expected."""
     says(fixar("bench", "-p", "int8", code=2).stderr, '"int8"', "float32, fixed32, qat16 or qat16x16")
@@ -157,6 +166,6 @@ def comparison():
 
 
 tests = Tests()
-for test in (rows, traffic, kernels, platform, model_agrees, model_precisions, scaling, text, errors, interrupt, comparison):
+for test in (rows, traffic, kernels, platform, model_agrees, model_precisions, scaling, text, only, errors, interrupt, comparison):
     tests.run(test)
 tests.finish()

@@ -24,6 +24,7 @@ enum {
 	KEY_PLATFORM,
 	KEY_DEVICE,
 	KEY_SCALING,
+	KEY_ONLY,
 	KEY_OUT,
 };
 
@@ -123,6 +124,12 @@ static error_t parse_option(int key, char *text, struct argp_state *state)
 	case KEY_SCALING:
 		choose(parsed, state, bench_scaling);
 		return 0;
+	case KEY_ONLY:
+		if (strcmp(text, "training") && strcmp(text, "acting"))
+			argp_error(state, "only is \"%s\"; expected training or acting", text);
+		arguments->training = !strcmp(text, "training");
+		arguments->acting = !arguments->training;
+		return 0;
 	case KEY_OUT:
 		arguments->out = text;
 		return 0;
@@ -215,6 +222,7 @@ int cmd_bench(int argc, char **argv)
 {
 	static const struct argp_option options[] = {
 		{ NULL, 0, NULL, 0, "What to measure; default training and acting on the CPU alone:", 1 },
+		{ "only", KEY_ONLY, "WHAT", 0, "Of these training or acting alone", 1 },
 		{ "kernels", KEY_KERNELS, NULL, 0,
 		  "Single products, as a share of what the processor's multipliers can do, one thread", 1 },
 		{ "platform", KEY_PLATFORM, "ENV", OPTION_ARG_OPTIONAL,
@@ -254,6 +262,8 @@ int cmd_bench(int argc, char **argv)
 			.threads = { 1 },
 			.thread_count = 1,
 			.shape = { .observation_dim = 17, .action_dim = 6, .hidden_count = 2, .hidden = { 400, 300 } },
+			.training = true,
+			.acting = true,
 			.environment = "halfcheetah",
 			.rounds = 5,
 			.seconds = 0.3,

@@ -21,6 +21,7 @@ struct bench_arguments {
 	const char *engine, *environment, *device, *out;
 	unsigned rounds;
 	double seconds;
+	bool training, acting; /* which of the two bench_steps() measures */
 	bool json;
 };
 

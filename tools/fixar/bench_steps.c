@@ -14,7 +14,7 @@ static struct bench_case *make_cases(const struct bench_arguments *arguments, si
 
 	if (!cases)
 		exit(CLI_FAILED);
-	for (size_t t = 0; t < arguments->thread_count; t++)
+	for (size_t t = 0; arguments->training && t < arguments->thread_count; t++)
 		for (size_t b = 0; b < arguments->batch_count; b++)
 			for (size_t p = 0; p < arguments->precision_count; p++)
 				cases[n++] = (struct bench_case){
@@ -22,7 +22,7 @@ static struct bench_case *make_cases(const struct bench_arguments *arguments, si
 					.batch = (uint32_t)arguments->batches[b],
 					.threads = (uint32_t)arguments->threads[t],
 				};
-	for (size_t p = 0; p < arguments->precision_count; p++)
+	for (size_t p = 0; arguments->acting && p < arguments->precision_count; p++)
 		cases[n++] = (struct bench_case){ .precision = arguments->precisions[p], .threads = 1 };
 	for (size_t i = 0; i < n; i++) {
 		cases[i].rates = calloc(arguments->rounds, sizeof(double));
@@ -65,8 +65,9 @@ static void print_text(const struct bench_arguments *arguments, const struct ben
 {
 	bool acting = false;
 
-	printf("%-9s%7s%9s%12s%24s%12s%18s%10s\n", "precision", "batch", "threads", "steps/s", "slowest to fastest",
-	       "IPS", "IPS, CPU seconds", "MB/step");
+	if (arguments->training)
+		printf("%-9s%7s%9s%12s%24s%12s%18s%10s\n", "precision", "batch", "threads", "steps/s",
+		       "slowest to fastest", "IPS", "IPS, CPU seconds", "MB/step");
 	for (size_t i = 0; i < count; i++) {
 		const struct bench_case *bench = &cases[i];
 		const struct bench_spread rate = bench_spread(bench->rates, arguments->rounds);
@@ -76,8 +77,8 @@ static void print_text(const struct bench_arguments *arguments, const struct ben
 
 		bench_spread_text(&rate, spread);
 		if (!bench->batch && !acting)
-			printf("\nActing on one observation, one thread:\n%-9s%28s%24s%30s\n", "precision", "actions/s",
-			       "slowest to fastest", "actions/s, CPU seconds");
+			printf("%sActing on one observation, one thread:\n%-9s%28s%24s%30s\n", i ? "\n" : "",
+			       "precision", "actions/s", "slowest to fastest", "actions/s, CPU seconds");
 		acting = !bench->batch;
 		if (acting)
 			printf("%-9s%28.0f%24s%30.0f\n", precision, rate.median, spread, processor_rate.median);
