@@ -188,17 +188,16 @@ class Session:
         """Says what there is to say and returns the exit status."""
         options = self.options
         problems, code = [], status.code
+        said = folder / "qemu"
+        qemu_said = [f"    QEMU: {line}" for line in said.read_text(errors="replace").splitlines()[-10:]] if said.exists() else []
         if not status.running:
-            said = folder / "qemu"
-            problems.append(self.ended_by or f"the guest did not boot (QEMU's exit status {machine.returncode})")
-            if said.exists():
-                problems += [f"    QEMU: {line}" for line in said.read_text(errors="replace").splitlines()[-10:]]
+            problems += [self.ended_by or f"the guest did not boot (QEMU's exit status {machine.returncode})", *qemu_said]
             code = NOT_STARTED
         elif self.ended_by and status.code is None:
             problems.append(self.ended_by)
             code = TIMED_OUT
         elif status.code is None:
-            problems.append(f"the guest ended before the command did (QEMU's exit status {machine.returncode})")
+            problems += [f"the guest ended before the command did (QEMU's exit status {machine.returncode})", *qemu_said]
             code = DIED
         elif self.ended_by or not log.complete or not log.scanned:
             problems.append(self.ended_by or "the end of the kernel log is missing")
