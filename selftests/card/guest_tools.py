@@ -188,20 +188,26 @@ def top():
     client = subprocess.Popen([FIXAR, "train", "pendulum", "--quiet", "--hidden", "16", "--batch", "8", "--warm-up", "20", "--steps",
                                "100000", "--device", FIRST, "--out", "/tmp/client"], stdin=subprocess.DEVNULL)
     try:
-        limit = time.monotonic() + 120
-        while (busy := answer("top", "--device", FIRST, "--once", "--interval", "0.5"))["samples_per_second"] <= 0:
+        # Until a whole step is within a look, which on a busy machine may take some.
+        limit, interval = time.monotonic() + 300, 0.5
+        while True:
+            busy = answer("top", "--device", FIRST, "--once", "--interval", interval)
+            if busy["samples_per_second"] > 0 and all(engine["busy_percent"] > 0 for engine in busy["engines"]):
+                break
             assert time.monotonic() < limit and client.poll() is None, busy
+            interval += 0.5
         idle = answer("top", "--device", SECOND, "--once", "--interval", "0.05")
         assert (busy["address"], busy["node"]) == (FIRST, node_of(FIRST)), busy
         assert [(one["pid"], one["command"]) for one in busy["clients"]] == [(client.pid, "fixar")], busy["clients"]
         assert busy["clients"][0]["arena_bytes"] == busy["memory"]["used"] > 0 and busy["memory"]["contexts"] == 1, busy
-        assert 0 < busy["clients"][0]["core_percent"] <= 100 and busy["clients"][0]["h2c_percent"] > 0, busy["clients"]
+        assert all(0 < busy["clients"][0][f"{name}_percent"] <= 100 for name in ("core", "h2c", "c2h")), busy["clients"]
         assert [engine["name"] for engine in busy["engines"]] == ["h2c", "c2h", "core"], busy["engines"]
         for engine in busy["engines"]:
             assert 0 < engine["busy_percent"] <= 100 and engine["jobs_per_second"] > 0 and engine["errors"] == 0, engine
             assert engine["name"] == "core" or engine["bytes_per_second"] > 0, engine
-        # Eight samples a step, and a step in each of which it acts, too.
-        assert busy["actions_per_second"] > 0 and busy["samples_per_second"] > 3 * busy["actions_per_second"], busy
+        # It acts once and trains on eight samples in each step; a look may cut a step at either end.
+        acted, trained = (busy[name] * busy["seconds"] for name in ("actions_per_second", "samples_per_second"))
+        assert abs(acted - trained / 8) < 1.5, busy
         assert 0.4 < busy["seconds"] and 18 < busy["watts"] < 30, busy
         assert not idle["clients"] and not any(engine["busy_percent"] for engine in idle["engines"]), idle
         assert idle["memory"]["contexts"] == 0 and idle["samples_per_second"] == 0, idle
