@@ -207,6 +207,11 @@ class Test:
         report(not wrong, name, wrong + part.lines if wrong else [])
 
     def point(self, kind, k):
+        """The trace is not of the same length each time: memory has more or fewer pieces. Where it is too short, an earlier point is taken."""
+        while not self.strikes(kind, k):
+            k //= 2
+
+    def strikes(self, kind, k):
         self.machine.until("PAUSE")
         before = self.struck(kind)
         self.second.ask(f"fault {kind} after={k}")
@@ -219,12 +224,17 @@ class Test:
         wrong += [f"afterwards: {line}" for line in wrong_with(revived, self.sound)]
         if revived.broken() or revived.rungs:
             wrong.append("afterwards: the card does not work")
-        seen = ("the probe failed" if not part.bound else f"{len(part.broken())} of 3 clients without card") if struck else "it did not strike"
-        report(not wrong, f"{kind} before number {k + 1}: {seen}", wrong + part.lines + revived.lines if wrong else [])
-        return struck
+        if struck or wrong or not k:
+            seen = "the probe failed" if not part.bound else f"{len(part.broken())} of 3 clients without card"
+            if not struck:
+                seen = "the fault did not strike"
+                wrong.append("the fault did not strike")
+            report(not wrong, f"{kind} before number {k + 1}: {seen}", wrong + part.lines + revived.lines if wrong else [])
+            return True
+        return False
 
-    def struck(self, kind):
-        return next(fault["struck"] for fault in self.second.ask("faults")["faults"] if fault["name"] == kind)
+    def struck(self, kind, card=None):
+        return next(fault["struck"] for fault in (card or self.second).ask("faults")["faults"] if fault["name"] == kind)
 
     def pull(self, monitor, name, dead=False):
         self.machine.until("PAUSE")
@@ -234,6 +244,10 @@ class Test:
         steps = self.first.ask("status")["training_steps"]
         self.machine.until_true(lambda: self.first.ask("status")["training_steps"] > steps)
         if dead:
+            # QEMU 11.1 aborts (error_setv) if the connection breaks while it sends, so the card dies while nobody speaks to it:
+            # the core stands still with a job, and the driver waits.
+            self.first.ask("fault core-stall")
+            self.machine.until_true(lambda: self.struck("core-stall", self.first))
             self.emulator.kill()
         else:
             monitor.unplug("card0")
@@ -276,9 +290,8 @@ def on_kernel(kernel, generator):
         test = Test(machine)
         points = spread(test.trace(), generator)
         if "points" in PARTS:
-            struck = sum(test.point(kind, k) for kind, k in points)
-            # The trace is not of the same length each time.
-            report(struck >= 0.8 * len(points), f"{struck} of {len(points)} removals came before the trace was over")
+            for kind, k in points:
+                test.point(kind, k)
         # The debug kernel's configuration has no PCIe hot plug.
         hotplug = kernel != debug_kernel.SERIES
         monitor = Monitor(f"{machine.folder}/qmp")
