@@ -17,7 +17,7 @@ import sys
 import time
 
 PAGE, TRACING, PROBE = 4096, "/sys/kernel/tracing", "fixar_selftests/page"
-PATIENCE = 120
+PATIENCE = 45  # less than the driver gives a command
 
 
 def put(file, text, how=os.O_TRUNC):
@@ -36,7 +36,7 @@ def watch():
 
 
 def mappings():
-    """By process, the ranges that are mapped from a card's node."""
+    """Of each process that has any, the ranges that are mapped from a card's node."""
     for path in glob.glob("/proc/[0-9]*/maps"):
         try:
             with open(path) as file:
@@ -44,25 +44,24 @@ def mappings():
         except OSError:
             continue
         if any(found):
-            yield path.split("/")[2], [(int(match[1], 16), int(match[2], 16)) for match in found if match]
+            yield [(int(match[1], 16), int(match[2], 16)) for match in found if match]
 
 
 def entries():
-    """By process, the page at each address."""
+    """The page at each address, whichever thread touched it first: one program alone has the card's memory mapped."""
     pages = {}
     with open(f"{TRACING}/trace") as trace:
         for line in trace:
-            match = re.match(r".*-(\d+) .* page: .*address=0x(\w+) page=0x(\w+)", line)
+            match = re.search(r" page: .*address=0x(\w+) page=0x(\w+)", line)
             if match:
-                pages.setdefault(match[1], {})[int(match[2], 16) & -PAGE] = int(match[3], 16)
+                pages[int(match[1], 16) & -PAGE] = int(match[2], 16)
     return pages
 
 
 def look():
     pages = entries()
-    for process, ranges in mappings():
-        known = pages.get(process, {})
-        buffers = [(end - begin, [known.get(address, 0) for address in range(begin, end, PAGE)]) for begin, end in ranges]
+    for ranges in mappings():
+        buffers = [(end - begin, [pages.get(address, 0) for address in range(begin, end, PAGE)]) for begin, end in ranges]
         # What the program has not touched yet has no page.
         if len(buffers) >= 2 and all(all(numbers) for _, numbers in buffers):
             return buffers

@@ -213,11 +213,14 @@ def run(kernel):
     try:
         for precision in ("fixed32", "qat16"):
             next_pause(machine, precision)
+            # The program is held in the middle until somebody has looked at its pages.
+            card.ask("fault core-stall after=20")
             machine.go_on()
             lines = []
             while (line := machine.until(("PAGES", "MAPPED"))).startswith("PAGES"):
                 lines.append(line)
             arena = find_arena(card)
+            card.ask("unfault core-stall")
             machine.until(f"DONE {precision}")
             check_counts(card, precision)
             check_descriptors(card, precision, pages_of(lines), arena)
