@@ -383,15 +383,15 @@ int bench_kernels(const struct bench_arguments *arguments)
 		return CLI_FAILED;
 	}
 	for (int p = 0; p < PEAK_KINDS; p++)
-		limits[p] = (struct limit){ .peak = bench_peak(engine->name, p),
+		limits[p] = (struct limit){ .peak = bench_peak(engine->name, (enum bench_peak_kind)p),
 					    .rates = allocate(arguments->rounds * sizeof(double)) };
 	for (int path = 0; path < PATHS; path++)
 		for (int kind = 0; kind < KINDS; kind++)
 			for (size_t b = 0; b < arguments->batch_count; b++)
 				/* qat16 multiplies 32-bit gradients with weights: its dX is the full one. */
 				if (path == FULL || (engine->form && !(path == HALF && kind == INPUT_GRADIENT)))
-					kernel_open(&kernels[count++], engine, path, kind, arguments->batches[b],
-						    inputs, outputs, arguments->rounds);
+					kernel_open(&kernels[count++], engine, (enum path)path, (enum kind)kind,
+						    arguments->batches[b], inputs, outputs, arguments->rounds);
 	cli_note("Products of %zu inputs and %zu outputs, engine %s, one thread; G multiply-accumulates per second of "
 		 "processor time, "
 		 "median of %u rounds of %g s.",
