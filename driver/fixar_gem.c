@@ -6,13 +6,14 @@
  * device goes. It is the driver's own and not the helper's, because remove() has to undo it while
  * files are still open.
  *
- * Bounce buffers are copied by BO_PREP and BO_FINI. What is imported or exported is its exporter's
- * to keep coherent, and DRM's exporters, this one among them, do so only where nothing has to be
- * copied: a dma-buf is not for machines whose IOMMU is off and whose kernel bounces.
+ * Bounce buffers are copied by BO_PREP and BO_FINI. What is imported is its exporter's to keep
+ * coherent, and exporters do not know of copies that were made for the card: where the kernel
+ * bounces or caches are not coherent, an import is refused.
  */
 #include <linux/dma-buf.h>
 #include <linux/dma-mapping.h>
 #include <linux/dma-resv.h>
+#include <linux/iommu.h>
 #include <linux/mm.h>
 #include <linux/slab.h>
 
@@ -177,6 +178,23 @@ static void fixar_bo_track(struct fixar_device *fdev, struct fixar_bo *bo)
 	mutex_unlock(&fdev->bo_lock);
 }
 
+/* Does the card see other memory than the exporter's, or the CPU the card's writes too late? */
+static bool fixar_needs_copies(struct device *dev, struct sg_table *sgt)
+{
+	struct iommu_domain *domain = iommu_get_domain_for_dev(dev);
+	struct scatterlist *sg;
+	int i;
+
+	/* A translation copies nothing; Linux 6.1 has dma_need_sync() true behind one. */
+	if (IS_ENABLED(CONFIG_IOMMU_API) && domain && domain->type & __IOMMU_DOMAIN_PAGING)
+		return false;
+	for_each_sgtable_dma_sg(sgt, sg, i) {
+		if (dma_need_sync(dev, sg_dma_address(sg)))
+			return true;
+	}
+	return false;
+}
+
 /* The exporter has mapped the buffer for the card. If this fails, the caller unmaps it. */
 struct drm_gem_object *fixar_gem_import(struct drm_device *drm, struct dma_buf_attachment *attach,
 					struct sg_table *sgt)
@@ -186,7 +204,10 @@ struct drm_gem_object *fixar_gem_import(struct drm_device *drm, struct dma_buf_a
 
 	if (!drm_dev_enter(drm, &idx))
 		return obj;
-	obj = drm_gem_shmem_prime_import_sg_table(drm, attach, sgt);
+	if (fixar_needs_copies(drm->dev, sgt))
+		obj = ERR_PTR(-EOPNOTSUPP);
+	else
+		obj = drm_gem_shmem_prime_import_sg_table(drm, attach, sgt);
 	if (!IS_ERR(obj))
 		fixar_bo_track(to_fixar(drm), to_fixar_bo(obj));
 	drm_dev_exit(idx);

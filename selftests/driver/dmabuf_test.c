@@ -86,6 +86,21 @@ FIXAR_TEST(dmabuf, memory_of_vgem)
 	fixar_gate_destroy(&gate);
 }
 
+/* Where the kernel bounces, an import would need copies that nobody makes: it is refused. FIXAR_MEMORY says so (vm_test). */
+FIXAR_TEST(dmabuf, bounced_memory_is_refused)
+{
+	const char *memory = getenv("FIXAR_MEMORY");
+	const bool bounced = memory && !strcmp(memory, "bounce");
+	struct fixar_gate gate;
+	uint32_t handle = 0;
+
+	if (fixar_gate_create(BYTES, true, &gate) == -ENOENT)
+		SKIP(return, "the module vgem is not loaded");
+	ASSERT_EQ(fixar_gate_signal(&gate), 0);
+	EXPECT_EQ(fixar_import(self->fd, gate.dmabuf, &handle), bounced ? -EOPNOTSUPP : 0);
+	fixar_gate_destroy(&gate);
+}
+
 FIXAR_TEST(dmabuf, memory_of_udmabuf)
 {
 	struct udmabuf_create create = { .size = BYTES };

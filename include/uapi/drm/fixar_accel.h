@@ -34,6 +34,10 @@ extern "C" {
  * Waiting, synchronization objects, PRIME and closing of handles are the DRM core's
  * (DRM_IOCTL_SYNCOBJ_*, DRM_IOCTL_PRIME_*, DRM_IOCTL_GEM_CLOSE). The node is /dev/accel/accelN, or
  * a render node on kernels without the accel subsystem; the driver's name is "fixar".
+ *
+ * PRIME imports of other drivers' memory fail with -EOPNOTSUPP where the machine would have to copy
+ * between that memory and the card's view of it (bounce buffers, caches that are not coherent):
+ * nobody would know when to. Buffers of BO_CREATE work there, by BO_PREP and BO_FINI.
  */
 
 /**
