@@ -43,15 +43,24 @@ def build(kernel, name, files, words=()):
         need_root(f"building modules for Linux {kernel.release}")
         command = root.inside(command, [into, cache() / "kernels"], "/")
         environment.update(root.environment())
+    # What was made by the same command of the same files is made: make would take some seconds to say so, for each machine that starts.
+    made = into / "made-by"
     with alone(into):
+        changed = not made.exists() or made.read_text() != repr(command)
         for file in files:
             source, copy = file if isinstance(file, tuple) else (file, pathlib.Path(file).name)
             target = into / copy
             target.parent.mkdir(parents=True, exist_ok=True)
             # What has not changed keeps its time, and is not compiled again.
             if not target.exists() or target.read_bytes() != pathlib.Path(source).read_bytes():
+                made.unlink(missing_ok=True)
                 shutil.copyfile(source, target)
+                changed = True
+        if not changed:
+            return into
+        made.unlink(missing_ok=True)
         do(command, f"building {name} for Linux {kernel.release}", 900, env=environment)
+        made.write_text(repr(command))
     return into
 
 
