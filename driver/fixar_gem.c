@@ -178,15 +178,26 @@ static void fixar_bo_track(struct fixar_device *fdev, struct fixar_bo *bo)
 	mutex_unlock(&fdev->bo_lock);
 }
 
+/* A kernel without IOMMUs has no domains, and does not say what one is made of. */
+static bool fixar_is_translated(struct device *dev)
+{
+#ifdef CONFIG_IOMMU_API
+	struct iommu_domain *domain = iommu_get_domain_for_dev(dev);
+
+	return domain && (domain->type & __IOMMU_DOMAIN_PAGING);
+#else
+	return false;
+#endif
+}
+
 /* Does the card see other memory than the exporter's, or the CPU the card's writes too late? */
 static bool fixar_needs_copies(struct device *dev, struct sg_table *sgt)
 {
-	struct iommu_domain *domain = iommu_get_domain_for_dev(dev);
 	struct scatterlist *sg;
 	int i;
 
 	/* A translation copies nothing; Linux 6.1 has dma_need_sync() true behind one. */
-	if (IS_ENABLED(CONFIG_IOMMU_API) && domain && domain->type & __IOMMU_DOMAIN_PAGING)
+	if (fixar_is_translated(dev))
 		return false;
 	for_each_sgtable_dma_sg(sgt, sg, i) {
 		if (dma_need_sync(dev, sg_dma_address(sg)))
