@@ -33,6 +33,7 @@ struct reram_parameters {
 	double tile_um2;      /* buffer and bus of a tile */
 	double variation;     /* of a cell's conductance: standard deviation, relative */
 	double on_off_ratio;  /* largest conductance / smallest; 0: the smallest is 0 */
+	double levels;	      /* conductances that a cell can be set to; 0: one for each code */
 };
 
 /* The metrics of the ReRAM model. */

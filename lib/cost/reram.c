@@ -163,6 +163,14 @@ static double draw_normal(uint64_t seed, uint64_t stream, uint64_t number)
 	return (double)fx_random_normal(block) / FX_ONE;
 }
 
+/* What a cell can be set to instead of a code: the nearest of so many levels, evenly spaced from 0 to `top`; of two the higher. */
+static double settable(const struct reram_parameters *p, double code, double top)
+{
+	if (p->levels == 0 || p->levels > top)
+		return code;
+	return floor(code / top * (p->levels - 1) + 0.5) * top / (p->levels - 1);
+}
+
 void reram_disturb(const struct reram_parameters *p, uint32_t width, size_t count, const int32_t *codes, uint64_t seed,
 		   uint64_t stream, double *noisy)
 {
@@ -178,7 +186,7 @@ void reram_disturb(const struct reram_parameters *p, uint32_t width, size_t coun
 			const double top = ldexp(1, (int)p->cell_bits) - 1;
 			/* The off state conducts too; what it adds in the mean is known and taken off. */
 			const double off = p->on_off_ratio > 0 ? top / (p->on_off_ratio - 1) : 0;
-			const double level = (double)(stored & ((UINT64_C(1) << bits) - 1));
+			const double level = settable(p, (double)(stored & ((UINT64_C(1) << bits) - 1)), top);
 			double conductance = (level + off) *
 					     (1 + p->variation * draw_normal(seed, stream, i * slices + slice));
 
@@ -219,6 +227,7 @@ static int read_parameters(const char *file, struct reram_parameters *p, char *m
 		{ "tile_um2", &p->tile_um2, 1, 0, 1e9, 0 },
 		{ "variation", &p->variation, 1, 0, 1, 0 },
 		{ "on_off_ratio", &p->on_off_ratio, 1, 0, 1e9, 0 },
+		{ "levels", &p->levels, 1, 0, 256, 1 },
 	};
 	unsigned needed;
 	int error = parameters_read(file, builtin, table, sizeof(table) / sizeof(table[0]), message, size);
@@ -238,6 +247,11 @@ static int read_parameters(const char *file, struct reram_parameters *p, char *m
 		if (message)
 			snprintf(message, size, "on_off_ratio: %g, expected more than 1, or 0 for an ideal off state",
 				 p->on_off_ratio);
+		return -EINVAL;
+	}
+	if (p->levels == 1) {
+		if (message)
+			snprintf(message, size, "levels: 1, expected at least 2, or 0 for one for each code of a cell");
 		return -EINVAL;
 	}
 	return 0;

@@ -39,7 +39,8 @@ static const char tiny[] =
 	"\"dac_um2\": { \"value\": 0.25, \"source\": \"t\" },"
 	"\"adc_um2\": { \"value\": [1, 3, 7, 9, 9, 9, 9, 9, 9, 9], \"source\": \"t\" },"
 	"\"shift_add_um2\": { \"value\": 2, \"source\": \"t\" }, \"tile_um2\": { \"value\": 1000, \"source\": \"t\" },"
-	"\"variation\": { \"value\": 0, \"source\": \"t\" }, \"on_off_ratio\": { \"value\": 0, \"source\": \"t\" } } }";
+	"\"variation\": { \"value\": 0, \"source\": \"t\" }, \"on_off_ratio\": { \"value\": 0, \"source\": \"t\" },"
+	"\"levels\": { \"value\": 0, \"source\": \"t\" } } }";
 
 static const struct cost_network two_layers = {
 	.layers = 2,
@@ -243,6 +244,27 @@ static void test_noise(void)
 		exact = exact && close_to(noisy[i], codes[i]);
 	ktap_ok(exact, "without variation every 5-bit weight is itself");
 
+	/* Three levels of a cell of two bits: 0, 1.5 and 3. */
+	p.levels = 3;
+	reram_disturb(&p, WIDTH, 32, codes, 1, 0, noisy);
+	exact = 1;
+	for (int i = 0; i < 32; i++) {
+		static const double level[] = { 0, 1.5, 1.5, 3 };
+
+		exact = exact && close_to(noisy[i], level[i & 3] + 4 * level[i >> 2 & 3] + 16 * level[i >> 4] - 16);
+	}
+	ktap_ok(exact, "cells of three levels hold the nearest of them");
+	/* Two levels: 0 and 3. */
+	p.levels = 2;
+	reram_disturb(&p, WIDTH, 32, codes, 1, 0, noisy);
+	ktap_ok(close_to(noisy[16 + 1], -16 + 0) && close_to(noisy[2], -16 + 3), "cells of two levels are all or nothing");
+	p.levels = 4;
+	reram_disturb(&p, WIDTH, 32, codes, 1, 0, noisy);
+	exact = 1;
+	for (int i = 0; i < 32; i++)
+		exact = exact && close_to(noisy[i], codes[i]);
+	ktap_ok(exact, "cells of four levels lose nothing of two bits");
+
 	/* Code 0 is stored as 16: slices 0, 0, 1. Without an off state only the upper cell, worth 16, varies. */
 	p = noise_parameters(0.05, 0);
 	memset(codes, 0, sizeof(codes));
@@ -289,6 +311,7 @@ static void test_errors(void)
 	expect("[1, 2, 4, 8,", "[1, 2,", "\"adc_pj\": expected a list of 10");
 	expect("\"adc_bits\": { \"value\": 3,", "\"adc_bits\": { \"value\": 2,", "needs 3");
 	expect("\"on_off_ratio\": { \"value\": 0,", "\"on_off_ratio\": { \"value\": 1,", "on_off_ratio: 1, expected more than 1");
+	expect("\"levels\": { \"value\": 0,", "\"levels\": { \"value\": 1,", "levels: 1, expected at least 2");
 
 	model = NULL;
 	ktap_ok(cost_model_create("gpu", NULL, &model, message, sizeof(message)) == -ENOENT && !model &&

@@ -150,6 +150,16 @@ def variation():
     says(done.stderr, "evaluations of something else", "varying by 0.2")
 
 
+def levels():
+    """Cells of few levels change the return; those that have one for each code (two bits, here) change nothing."""
+    clean = result(tests.folder / "reram", "uniform")["points"]
+    for number in (2, 4):
+        folder = tests.folder / f"levels-{number}"
+        quantize("--hardware", "reram", "--limit", "energy=60%", "--search", "uniform", "--levels", number, "--out", folder)
+        points = result(folder, "uniform")["points"]
+        assert (points == clean) == (number == 4), (number, points, clean)
+
+
 def exhaustive():
     """Every combination, and an error for too many."""
     out = tests.folder / "all"
@@ -183,6 +193,8 @@ def errors():
         ([*reram, "--limit", "energy=50%", "--variation", "-1"], "from 0 to 1"),
         (["--hardware", "gpu", "--limit", "energy=50%"], "reram or array"),
         (["--hardware", "array", "--limit", "cycles=50%", "--variation", "0.1"], "only the cells of --hardware reram"),
+        (["--hardware", "array", "--limit", "cycles=50%", "--levels", "3"], "only the cells of --hardware reram have levels"),
+        ([*reram, "--limit", "energy=50%", "--levels", "1"], "from 2 to 256"),
         ([*reram, "--limit", "energy=50%", "--parameters", "/none"], "/none: No such file"),
         (reram, "--hardware and --limit are needed"),
     ):
@@ -193,7 +205,7 @@ def errors():
     says(fixar("quantize", full, *HERE, *reram, "--limit", "energy=50%", code=1).stderr, "trained in fixed32; only training in qat16")
 
 
-for test in (searches, array, loaded_again, used_in_training, known_answers, interrupted, fine_tuning, critic, unseen, variation, exhaustive,
+for test in (searches, array, loaded_again, used_in_training, known_answers, interrupted, fine_tuning, critic, unseen, variation, levels, exhaustive,
              impossible, errors):
     tests.run(test)
 tests.finish()

@@ -21,6 +21,7 @@ enum {
 	KEY_EPISODES,
 	KEY_FINE_TUNE,
 	KEY_VARIATION,
+	KEY_LEVELS,
 	KEY_NOISE_SEED,
 	KEY_OUT,
 	KEY_NETWORK,
@@ -34,6 +35,7 @@ struct quantize_arguments {
 	const char *directory, *hardware, *parameters, *limit, *search, *widths, *out, *network, *digits;
 	uint64_t budget, seed, episodes, fine_tune, noise_seed, train_steps, tune_steps;
 	double variation; /* NAN: what the parameters say */
+	uint64_t levels;  /* 0: the same */
 	bool json;
 	struct device_choice device;
 };
@@ -92,6 +94,9 @@ static error_t parse_option(int key, char *text, struct argp_state *state)
 		if (cli_parse_double(text, &arguments->variation) || !(arguments->variation >= 0) ||
 		    arguments->variation > 1)
 			argp_error(state, "--variation \"%s\": expected a number from 0 to 1", text);
+		return 0;
+	case KEY_LEVELS:
+		arguments->levels = cli_option_u64(state, "levels", text, 2, 256);
 		return 0;
 	case 's':
 		arguments->seed = cli_option_u64(state, "seed", text, 0, UINT64_C(1) << 30);
@@ -396,15 +401,18 @@ static int run(const struct quantize_arguments *arguments)
 		noise = *reram_parameters_of(model);
 		if (!isnan(arguments->variation))
 			noise.variation = arguments->variation;
-		if (noise.variation > 0)
+		if (arguments->levels)
+			noise.levels = (double)arguments->levels;
+		if (noise.variation > 0 || noise.levels > 0)
 			options.noise = &noise;
-	} else if (!isnan(arguments->variation)) {
+	} else if (!isnan(arguments->variation) || arguments->levels) {
 		cost_model_destroy(model);
-		return cli_usage("--variation: only the cells of --hardware reram vary");
+		return cli_usage("--%s: only the cells of --hardware reram %s", arguments->levels ? "levels" : "variation",
+				 arguments->levels ? "have levels" : "vary");
 	}
 	if (options.noise && !actor) {
 		cost_model_destroy(model);
-		return cli_usage("cells that vary are modelled for the actors of runs alone, not with --network %s",
+		return cli_usage("cells that vary or have few levels are modelled for the actors of runs alone, not with --network %s",
 				 arguments->network);
 	}
 	cli_quiet = arguments->json;
@@ -439,6 +447,7 @@ int cmd_quantize(int argc, char **argv)
 		{ "episodes", KEY_EPISODES, "N", 0, "Episodes of an evaluation; default 10", 2 },
 		{ "fine-tune", KEY_FINE_TUNE, "STEPS", 0, "Train so many steps with the widths found, and say what that gives", 2 },
 		{ "variation", KEY_VARIATION, "S", 0, "reram: evaluate with cells whose conductance varies by this share", 2 },
+		{ "levels", KEY_LEVELS, "N", 0, "reram: evaluate with cells that have so many levels of conductance", 2 },
 		{ "noise-seed", KEY_NOISE_SEED, "N", 0, "Seed of that variation; default 0", 2 },
 		{ "network", KEY_NETWORK, "NAME", 0,
 		  "actor (default) or critic of the run in DIR; or a classifier of digits, mlp or lenet, which is trained in DIR "

@@ -96,9 +96,9 @@ int quantize_subject_run(struct quantize_subject *subject, const struct quantize
 	subject->close = run_close;
 	subject->key = options->noise ?
 		cli_format("# fixar quantize 1: actor of checkpoint %08x, %u episodes from seed %llu, cells of %g bits "
-			   "varying by %g, ratio %g, seed %llu",
+			   "varying by %g, ratio %g, %g levels, seed %llu",
 			   crc, options->episodes, (unsigned long long)options->seed, options->noise->cell_bits,
-			   options->noise->variation, options->noise->on_off_ratio,
+			   options->noise->variation, options->noise->on_off_ratio, options->noise->levels,
 			   (unsigned long long)options->noise_seed) :
 		options->critic ?
 		cli_format("# fixar quantize 1: critic of checkpoint %08x, %u episodes from seed %llu after %llu steps", crc,
