@@ -25,6 +25,7 @@ import time
 
 sys.dont_write_bytecode = True
 
+from ktap import program, report  # noqa: E402
 from vm import BUILD, FULL, KERNELS, SLOW, Card, Failed, Machine  # noqa: E402
 from machine import cards, debug_kernel, modules  # noqa: E402
 from machine.common import end, start  # noqa: E402
@@ -35,16 +36,6 @@ PARTS = sys.argv[1:] or ["points", "pulled", "killed"]
 KINDS = ("removal-access", "removal-transfer", "removal-interrupt")
 
 LINE = re.compile(r"(\w+)=(\S+)")
-count = failures = 0
-
-
-def report(passed, name, explanation=()):
-    global count, failures
-    count += 1
-    failures += not passed
-    print(f"{'ok' if passed else 'not ok'} {count} {name}", flush=True)
-    for line in explanation:
-        print(f"# {'    ' if passed else ''}{line}", flush=True)
 
 
 class Monitor:
@@ -317,16 +308,10 @@ def main():
     if unknown := set(PARTS) - {"points", "pulled", "killed"}:
         raise Failed(f"there is no part {' '.join(unknown)}")
     seed = int(os.environ.get("FIXAR_TEST_SEED") or (random.randrange(1 << 32) if FULL else 1))
-    print(f"KTAP version 1\n# seed {seed}", flush=True)
+    print(f"# seed {seed}", flush=True)
     for kernel in KERNELS:
         on_kernel(kernel, random.Random(seed))
-    print(f"1..{count}")
-    return 1 if failures else 0
 
 
 if __name__ == "__main__":
-    try:
-        sys.exit(main())
-    except Failed as failed:
-        print(f"Bail out! {failed}")
-        sys.exit(1)
+    program(main)

@@ -5,27 +5,12 @@ card that loses its memory. What they say is compared with the guest's own files
 
 The first card has a single MSI vector, the second five of MSI-X.
 
-FIXAR_VM_KERNELS names the kernels (default: the first one, 6.12). FIXAR_TEST_FULL=1: all golden vectors.
+FIXAR_VM_KERNELS names the kernels (default: 6.12). FIXAR_TEST_FULL=1: all kernels and all golden vectors.
 """
 
-import os
-import sys
-
 from cost import Cost
-from vm import Failed, Machine
-
-FULL = os.environ.get("FIXAR_TEST_FULL") == "1"
-count = failures = 0
-
-
-def report(passed, name, explanation=()):
-    global count, failures
-    count += 1
-    failures += not passed
-    print(f"{'ok' if passed else 'not ok'} {count} {name}", flush=True)
-    if not passed:
-        for line in explanation:
-            print(f"# {line}")
+from ktap import program, report
+from vm import FULL, KERNELS, Failed, Machine
 
 
 class Run:
@@ -113,8 +98,7 @@ class Run:
 
 
 def main():
-    print("KTAP version 1", flush=True)
-    for kernel in (os.environ.get("FIXAR_VM_KERNELS") or "6.12").split():
+    for kernel in KERNELS:
         run = None
         try:
             run = Run(kernel)
@@ -124,9 +108,7 @@ def main():
         finally:
             if run:
                 run.machine.stop()
-    print(f"1..{count}")
-    return 1 if failures else 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    program(main)

@@ -7,15 +7,15 @@ What the card did is read from the card: commands, bytes, descriptors. The descr
 program has mapped, byte for byte. A bit that is flipped in the card in the middle of a run, in a weight or in a mode register, is found
 in the checkpoint; one of the parallelism register costs cycles and no bit.
 
-FIXAR_VM_KERNELS names the kernels (default: the first one, 6.12). FIXAR_CARD_STEPS: steps of the long runs, default 1000.
+FIXAR_VM_KERNELS names the kernels (default: 6.12; with FIXAR_TEST_FULL=1 all). FIXAR_CARD_STEPS: steps of the long runs, default 1000.
 """
 
 import json
 import os
 import struct
-import sys
 
-from vm import SLOW, Failed, Machine
+from ktap import program, report
+from vm import KERNELS, SLOW, Failed, Machine
 
 STEPS = int(os.environ.get("FIXAR_CARD_STEPS") or 1000)
 FLIP_STEPS = 250
@@ -23,20 +23,9 @@ WARM_UP, BATCH, HIDDEN, OBSERVATION, ACTION = 50, 16, (32, 32), 3, 1
 EPISODE = 200
 GRANULE = 65536
 PAGE = 4096
-count = failures = 0
-
-
-def report(passed, name, explanation=""):
-    global count, failures
-    count += 1
-    failures += not passed
-    print(f"{'ok' if passed else 'not ok'} {count} {name}", flush=True)
-    if not passed:
-        for line in str(explanation).splitlines():
-            print(f"# {line}")
-
 
 # ---- What must move: driver/HARDWARE.md sections 7 and 8 ----
+
 
 def up64(size):
     return (size + 63) // 64 * 64
@@ -107,6 +96,7 @@ def check_counts(card, precision):
 
 # ---- Descriptors ----
 
+
 def pages_of(lines):
     """Buffers by their size: what selftests/card/guest_pages.py said."""
     return {size: frames for size, frames in (json.loads(line.split(" ", 1)[1]) for line in lines)}
@@ -155,6 +145,7 @@ def check_descriptors(card, precision, buffers, arena):
 
 
 # ---- Flips ----
+
 
 def find_arena(card):
     for granule in range(256):
@@ -260,12 +251,9 @@ def run(kernel):
 
 
 def main():
-    print("KTAP version 1", flush=True)
-    for kernel in (os.environ.get("FIXAR_VM_KERNELS") or "6.12").split():
+    for kernel in KERNELS:
         run(kernel)
-    print(f"1..{count}")
-    return 1 if failures else 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    program(main)
