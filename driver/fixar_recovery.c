@@ -290,6 +290,7 @@ static int fixar_recover(struct fixar_device *fdev, unsigned long events, const 
 	bool reset = events & BIT(FIXAR_EVENT_RESET);
 	bool lost = false;
 	bool cookie;
+	u32 epoch;
 	int ret;
 	u32 i;
 
@@ -311,7 +312,12 @@ static int fixar_recover(struct fixar_device *fdev, unsigned long events, const 
 	if (fixar_state(fdev) == FIXAR_RECOVERING)
 		return fixar_reset(fdev, *why);
 
-	if (events & BIT(FIXAR_EVENT_MEMORY)) {
+	/*
+	 * Whoever reads memory that was lost meets errors, and their interrupts may come before the
+	 * one that says why. They are no client's fault: the epoch is looked at before any blame.
+	 */
+	epoch = fixar_read(fdev, FIXAR_CORE_MEM_EPOCH);
+	if ((events & BIT(FIXAR_EVENT_MEMORY)) || epoch != READ_ONCE(fdev->mem_epoch)) {
 		ret = fixar_device_check(fdev, &lost);
 		if (ret)
 			return ret;

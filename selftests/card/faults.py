@@ -11,7 +11,7 @@ import time
 TOGETHER = {"core-reset-stuck": ["core-stall"]}
 # The card is lost, whatever its list says about how it comes back.
 GONE = {"cattrip", "removal-access", "removal-transfer", "removal-interrupt"}
-LOST = {"memory-epoch"}
+LOST = {"memory-epoch", "memory-epoch-silent"}
 
 # These strike when the driver looks for the card: a line that the log must have, and whether the driver takes the card
 # nevertheless.

@@ -26,8 +26,8 @@ from ktap import program, report  # noqa: E402
 from vm import BUILD, FULL, KERNELS, Failed, Machine  # noqa: E402
 from machine import modules  # noqa: E402
 
-QUICK = ["write-slave", "channel-stall", "channel-stuck", "interrupt-lost", "core-header", "core-stall", "memory-epoch", "memory-not-ready",
-         "removal-access", *faults.AT_PROBE]
+QUICK = ["write-slave", "channel-stall", "channel-stuck", "interrupt-lost", "core-header", "core-stall", "memory-epoch", "memory-epoch-silent",
+         "memory-not-ready", "removal-access", *faults.AT_PROBE]
 ROUNDS = 12  # of each of three clients
 # A fault strikes at the n-th occasion, n from 1 to this; of each of which the clients make more. Of other kinds at the first.
 OCCASIONS = {"descriptor": 40, "run": 40, "command": 40, "interrupt": 40, "register access": 300}

@@ -192,9 +192,9 @@ void card_remove(struct card *card)
 	card_wake(card);
 }
 
-void card_lose_memory(struct card *card)
+void card_lose_memory(struct card *card, bool silent)
 {
 	card_memory_lose(&card->memory);
-	core_memory_lost(card);
+	core_memory_lost(card, silent);
 	record_event(card, "card memory lost");
 }

@@ -81,7 +81,7 @@ void card_power_cycle(struct card *card);
 void card_bus_reset(struct card *card);	     /* PERST#, hot reset, link down */
 void card_function_reset(struct card *card); /* function-level reset */
 void card_remove(struct card *card);	     /* by surprise */
-void card_lose_memory(struct card *card);    /* MEM_EPOCH steps */
+void card_lose_memory(struct card *card, bool silent); /* MEM_EPOCH steps; with an interrupt or without */
 
 /*
  * BARs 0 and 1 (bar.c). The range is within the BAR. A read of what is no register gives 0, a write does nothing. With

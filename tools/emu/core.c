@@ -74,13 +74,14 @@ void core_reset(struct card *card, enum core_reset reset)
 	core_interrupt(card, 0);
 }
 
-void core_memory_lost(struct card *card)
+void core_memory_lost(struct card *card, bool silent)
 {
 	struct core *core = &card->core;
 
 	core->mem_epoch = (core->mem_epoch + 1) & FIXAR_CORE_SEQ;
 	core_memory_changed(card);
-	core_interrupt(card, FIXAR_CORE_INT_MEMORY_LOST);
+	if (!silent)
+		core_interrupt(card, FIXAR_CORE_INT_MEMORY_LOST);
 }
 
 void core_memory_changed(struct card *card)
@@ -220,7 +221,9 @@ static void events(struct card *card)
 	const struct fault *fault = faults_strike(card, FAULT_MEMORY_EPOCH, FAULT_ANYWHERE);
 
 	if (fault)
-		card_lose_memory(card);
+		card_lose_memory(card, false);
+	if (faults_strike(card, FAULT_MEMORY_EPOCH_SILENT, FAULT_ANYWHERE))
+		card_lose_memory(card, true);
 	if (faults_strike(card, FAULT_CATTRIP, FAULT_ANYWHERE) && !card->core.cattrip) {
 		card->core.cattrip = true;
 		core_interrupt(card, FIXAR_CORE_INT_CATTRIP);

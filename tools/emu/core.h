@@ -85,8 +85,8 @@ void core_destroy(struct card *card);
 void core_wake(struct card *card);
 void core_abort(struct card *card);
 void core_reset(struct card *card, enum core_reset reset);
-/* The contents of card memory were lost. */
-void core_memory_lost(struct card *card);
+/* The contents of card memory were lost: MEM_EPOCH steps. Silent: without the interrupt. */
+void core_memory_lost(struct card *card, bool silent);
 /* Memory was written by no one that the core knows of: its copy is dropped. */
 void core_memory_changed(struct card *card);
 /* Somebody's read met an error that cannot be corrected. */
