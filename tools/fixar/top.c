@@ -133,13 +133,14 @@ static json_t *describe_clients(const struct sample *now, const struct sample *b
 					   "arena_bytes", (json_int_t)client->arena_bytes);
 
 		for (int e = 0; e < TOP_ENGINES; e++) {
+			/* Who was not there before has come since, with all that it has had. */
+			const uint64_t then = old ? old->busy_ns[e] : 0;
 			char key[32];
 
 			snprintf(key, sizeof(key), "%s_percent", engine_names[e]);
 			json_object_set_new(
 				object, key,
-				json_real(share(client->busy_ns[e], old ? old->busy_ns[e] : client->busy_ns[e], seconds,
-						now->queue[e].channels)));
+				json_real(share(client->busy_ns[e], then, seconds, now->queue[e].channels)));
 		}
 		json_array_append_new(clients, object);
 	}
