@@ -328,10 +328,12 @@ int bench_platform(const struct bench_arguments *arguments)
 		code = CLI_USAGE;
 	}
 	if (!code) {
-		cli_note("%s on %s, one training step for each environment step, exploring; median of %u rounds of %g s, "
+		/* With --device=auto nobody else says what was taken. */
+		if (arguments->device)
+			cli_note("device: %s", fixar_device_description(cases[0].device));
+		cli_note("%s, one training step for each environment step, exploring; median of %u rounds of %g s, "
 			 "all cases in turns; qat16 and qat16x16 after their switch.",
-			 arguments->environment, fixar_device_description(cases[0].device), arguments->rounds,
-			 arguments->seconds);
+			 arguments->environment, arguments->rounds, arguments->seconds);
 		code = measure(arguments, cases, count);
 	}
 	if (!code && arguments->json)
