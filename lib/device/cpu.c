@@ -175,6 +175,12 @@ static int state_write(struct device_agent *base, const void *state)
 	return step_agent_reload(agent->step);
 }
 
+static int set_weight_store(struct device_agent *agent, enum step_network network, const struct nn_store *store)
+{
+	step_set_weight_store(cpu_agent(agent)->step, network, store);
+	return 0;
+}
+
 static void close_device(struct fixar_device *device)
 {
 	struct cpu_device *cpu = (struct cpu_device *)device;
@@ -196,6 +202,7 @@ static const struct device_ops cpu_ops = {
 	.state_layout = state_layout,
 	.state_read = state_read,
 	.state_write = state_write,
+	.set_weight_store = set_weight_store,
 	.close = close_device,
 };
 

@@ -36,6 +36,8 @@ struct device_ops {
 	int (*state_layout)(struct device_agent *agent, const struct step_tensor **tensors, size_t *count, size_t *bytes);
 	int (*state_read)(struct device_agent *agent, void *state);
 	int (*state_write)(struct device_agent *agent, const void *state);
+	/* step_set_weight_store(); NULL: this device cannot. */
+	int (*set_weight_store)(struct device_agent *agent, enum step_network network, const struct nn_store *store);
 	void (*close)(struct fixar_device *device);
 };
 

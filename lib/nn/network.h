@@ -15,6 +15,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "nn/store.h"
 #include "nn/tables.h"
 #include "pe/engine.h"
 #include "pe/pool.h"
@@ -79,7 +80,9 @@ struct nn_layer {
 struct nn_network {
 	uint32_t layers;
 	struct nn_layer layer[NN_MAX_LAYERS];
-	int codes_valid;			/* cleared whenever weights, quantizers or mode change */
+	int codes_valid;			/* cleared whenever weights, quantizers, mode or store change */
+	const struct nn_store *store;		/* NULL: codes are kept as they are */
+	unsigned number;			/* of this network, for the store */
 };
 
 /*

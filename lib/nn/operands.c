@@ -202,17 +202,24 @@ static int follows(const struct nn_context *context, const struct nn_layer *laye
 	return context->quantized && layer->quantizer[STEP_WEIGHT].fraction == STEP_FRACTION_FOLLOWS;
 }
 
-/* By one worker, before all form their rows. */
-static void begin_layer(const struct nn_context *context, struct nn_layer *layer)
+static int weight_fraction(const struct nn_context *context, const struct nn_layer *layer)
+{
+	const struct step_quantizer *quantizer = &layer->quantizer[STEP_WEIGHT];
+
+	return context->quantized && quantizer->width < 32 ? nn_operand_fraction(quantizer, STEP_WEIGHT, layer->magnitude) : FX_WEIGHT;
+}
+
+/* By one worker, before all form their rows. What comes out of a store is wide, whatever went in. */
+static void begin_layer(const struct nn_context *context, const struct nn_network *network, struct nn_layer *layer)
 {
 	const struct step_quantizer *quantizer = &layer->quantizer[STEP_WEIGHT];
 	const struct pe_form_ops *form = context->engine->form;
 	const int quantize = context->quantized && quantizer->width < 32;
-	const struct pe_split none = { 0, 0 }, split = quantize ? nn_split(nn_code_bits(quantizer)) : none;
+	const struct pe_split none = { 0, 0 }, split = quantize && !network->store ? nn_split(nn_code_bits(quantizer)) : none;
 
 	layer->clamps = 0;
-	layer->codes = quantize ? layer->formed : layer->weight.value;
-	layer->code_fraction = quantize ? nn_operand_fraction(quantizer, STEP_WEIGHT, layer->magnitude) : FX_WEIGHT;
+	layer->codes = quantize || network->store ? layer->formed : layer->weight.value;
+	layer->code_fraction = network->store ? FX_WEIGHT : weight_fraction(context, layer);
 	layer->forward.split = form && nn_is_narrow(context, layer, STEP_ACTIVATION) ? split : none;
 	layer->backward.split = form && layer->backward.pieces && nn_is_narrow(context, layer, STEP_GRADIENT) ? split : none;
 	memset(&layer->forward.norms, 0, sizeof(layer->forward.norms));
@@ -222,9 +229,29 @@ static void begin_layer(const struct nn_context *context, struct nn_layer *layer
 /* Rows at a time: their codes are packed while they are in the cache. A multiple of a panel's columns. */
 #define ROWS_AT_A_TIME 32
 
-static void form_layer(struct nn_worker *worker, struct nn_layer *layer)
+static void hold_rows(const struct nn_context *context, const struct nn_network *network, uint32_t l, size_t from, size_t to)
+{
+	const struct nn_layer *layer = &network->layer[l];
+	const size_t first = from * layer->inputs, count = (to - from) * layer->inputs;
+	const struct nn_held held = {
+		.network = network->number,
+		.layer = l,
+		.width = context->quantized ? layer->quantizer[STEP_WEIGHT].width : 32,
+		.fraction = weight_fraction(context, layer),
+		.first = first,
+		.count = count,
+		.codes = layer->formed + first,
+	};
+
+	if (held.width == 32)
+		memcpy(held.codes, layer->weight.value + first, count * sizeof(int32_t));
+	network->store->hold(network->store->user, &held);
+}
+
+static void form_layer(struct nn_worker *worker, struct nn_network *network, uint32_t l)
 {
 	const struct nn_context *context = worker->context;
+	struct nn_layer *layer = &network->layer[l];
 	const struct pe_form_ops *form = context->engine->form;
 	const size_t inputs = layer->inputs;
 	struct pe_operand operand = { .mask = NULL };
@@ -233,12 +260,14 @@ static void form_layer(struct nn_worker *worker, struct nn_layer *layer)
 	size_t from, to;
 
 	own_rows(worker, layer, &from, &to);
-	nn_set_operand(context, &layer->quantizer[STEP_WEIGHT], STEP_WEIGHT, layer->code_fraction, &operand);
+	nn_set_operand(context, &layer->quantizer[STEP_WEIGHT], STEP_WEIGHT, weight_fraction(context, layer), &operand);
 	for (size_t end; from < to; from = end) {
 		end = to - from < ROWS_AT_A_TIME ? to : from + ROWS_AT_A_TIME;
 		if (operand.quantize)
 			clamps += context->engine->quantize((end - from) * inputs, layer->weight.value + from * inputs, operand.shift,
 							    operand.low, operand.high, layer->formed + from * inputs);
+		if (network->store)
+			hold_rows(context, network, l, from, end);
 		if (!form)
 			continue;
 		if (layer->forward.split.pieces)
@@ -281,11 +310,11 @@ void nn_form_weights(struct nn_worker *worker, struct nn_network *const networks
 	}
 	for (unsigned n = 0; n < count && worker->part == 0; n++)
 		for (uint32_t l = 0; l < networks[n]->layers && !networks[n]->codes_valid; l++)
-			begin_layer(worker->context, &networks[n]->layer[l]);
+			begin_layer(worker->context, networks[n], &networks[n]->layer[l]);
 	nn_barrier(worker);
 	for (unsigned n = 0; n < count; n++)
 		for (uint32_t l = 0; l < networks[n]->layers && !networks[n]->codes_valid; l++)
-			form_layer(worker, &networks[n]->layer[l]);
+			form_layer(worker, networks[n], l);
 	nn_barrier(worker);
 	if (worker->part == 0)
 		for (unsigned n = 0; n < count; n++)

@@ -50,6 +50,7 @@ static void place_tensors(struct step_agent *agent, unsigned char *cursor)
 			uint32_t inputs[STEP_MAX_LAYERS], outputs[STEP_MAX_LAYERS];
 
 			network->layers = step_layers(config, n, inputs, outputs);
+			network->number = n + (target ? (unsigned)STEP_NETWORKS : 0);
 			for (uint32_t l = 0; l < layers; l++) {
 				struct nn_layer *layer = &network->layer[l];
 
@@ -460,6 +461,13 @@ int step_write_quantizers(struct step_agent *agent, const struct step_quantizer 
 	memcpy(agent->quantizers, quantizers, (size_t)2 * (agent->config.hidden_count + 1) * STEP_CLASSES * sizeof(*quantizers));
 	forget_codes(agent);
 	return 0;
+}
+
+void step_set_weight_store(struct step_agent *agent, enum step_network network, const struct nn_store *store)
+{
+	agent->network[network].store = store;
+	agent->target[network].store = store;
+	forget_codes(agent);
 }
 
 void step_set_gradient_sink(struct step_agent *agent, step_gradient_sink sink, void *user)

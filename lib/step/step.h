@@ -15,6 +15,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "nn/store.h"
 #include "nn/tables.h"
 
 #define STEP_SCHEMA 2			/* of the arena; changes whenever its layout or meaning does */
@@ -184,6 +185,12 @@ int step_train(struct step_agent *agent, const struct step_batch *batch, struct 
 void step_read_ranges(struct step_agent *agent, struct step_range *ranges);
 void step_read_quantizers(const struct step_agent *agent, struct step_quantizer *quantizers);
 int step_write_quantizers(struct step_agent *agent, const struct step_quantizer *quantizers);
+
+/*
+ * From now on the weights of a network and of its target are held by `store` (NULL: kept as they are), which outlives the agent or is taken
+ * away again. With a store that returns every code as it is, all results are the same to the bit.
+ */
+void step_set_weight_store(struct step_agent *agent, enum step_network network, const struct nn_store *store);
 
 /*
  * For tests: called with every weight gradient of a network right before Adam uses it (fraction 28, times the batch mean's
