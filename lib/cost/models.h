@@ -57,11 +57,12 @@ void reram_map(const struct reram_parameters *parameters, const struct cost_laye
 	       const struct cost_widths *widths, struct reram_mapping *mapping);
 
 /*
- * What a layer's weights become in cells that vary: `codes` are `count` weight codes of `width` bits (signed); *noisy
- * gets the values that the crossbars compute with, in units of a code. The draws depend on `seed` and `stream` alone.
+ * What a layer's weights become in cells that vary: `codes` are those of its weights [first, first + count), of `width`
+ * bits (signed); noisy[] gets the values that the crossbars compute with, in units of a code. The draws depend on `seed`,
+ * `stream` and a weight's number alone, so that a layer may be taken in pieces.
  */
-void reram_disturb(const struct reram_parameters *parameters, uint32_t width, size_t count, const int32_t *codes,
-		   uint64_t seed, uint64_t stream, double *noisy);
+void reram_disturb(const struct reram_parameters *parameters, uint32_t width, size_t first, size_t count,
+		   const int32_t *codes, uint64_t seed, uint64_t stream, double *noisy);
 
 /* The metrics of the FIXAR array. */
 enum array_metric { ARRAY_CYCLES, ARRAY_MEMORY, ARRAY_METRICS };

@@ -171,8 +171,8 @@ static double settable(const struct reram_parameters *p, double code, double top
 	return floor(code / top * (p->levels - 1) + 0.5) * top / (p->levels - 1);
 }
 
-void reram_disturb(const struct reram_parameters *p, uint32_t width, size_t count, const int32_t *codes, uint64_t seed,
-		   uint64_t stream, double *noisy)
+void reram_disturb(const struct reram_parameters *p, uint32_t width, size_t first, size_t count, const int32_t *codes,
+		   uint64_t seed, uint64_t stream, double *noisy)
 {
 	const uint64_t slices = divide_up(width, (uint64_t)p->cell_bits);
 	const double offset = ldexp(1, (int)width - 1);
@@ -187,9 +187,10 @@ void reram_disturb(const struct reram_parameters *p, uint32_t width, size_t coun
 			/* The off state conducts too; what it adds in the mean is known and taken off. */
 			const double off = p->on_off_ratio > 0 ? top / (p->on_off_ratio - 1) : 0;
 			const double level = settable(p, (double)(stored & ((UINT64_C(1) << bits) - 1)), top);
-			double conductance = (level + off) *
-					     (1 + p->variation * draw_normal(seed, stream, i * slices + slice));
+			double conductance = level + off;
 
+			if (p->variation > 0)
+				conductance *= 1 + p->variation * draw_normal(seed, stream, (first + i) * slices + slice);
 			if (conductance < 0)
 				conductance = 0;
 			noisy[i] += (conductance - off) * ldexp(1, (int)(slice * (uint64_t)p->cell_bits));

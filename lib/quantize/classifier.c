@@ -211,6 +211,12 @@ void classifier_set_widths(struct classifier *c, const struct cost_widths *width
 	}
 }
 
+void classifier_set_noise(struct classifier *c, const struct cell_noise *noise)
+{
+	c->noise = noise;
+	c->codes_valid = 0;
+}
+
 /* ---- State ---- */
 
 int32_t *classifier_parameters(struct classifier *c, size_t *count)

@@ -37,6 +37,7 @@ struct classifier_spec {
 const struct classifier_spec *classifier_spec_find(const char *name);
 
 struct classifier;
+struct cell_noise;
 
 /* `engine`: NULL for the best one; the bits are the same. 0, -EINVAL (shapes that do not fit) or -ENOMEM. */
 int classifier_create(const struct classifier_spec *spec, uint64_t seed, const struct pe_engine *engine,
@@ -56,6 +57,12 @@ size_t classifier_correct(struct classifier *classifier, size_t images, const in
 void classifier_observe(struct classifier *classifier, int observe);
 /* Widths for the operands, with fractions from the ranges that were observed and the present weights; NULL: masters. */
 void classifier_set_widths(struct classifier *classifier, const struct cost_widths *widths);
+
+/*
+ * From now on weights are held by crossbar cells (lib/quantize/cell_noise.h; borrowed), in training too, where the masters
+ * learn from what was computed with them. A convolution has its cells once, for all positions. NULL: by a memory.
+ */
+void classifier_set_noise(struct classifier *classifier, const struct cell_noise *noise);
 
 /* All parameters, as one tensor: for saving, restoring, and for tests. classifier_parameters_changed() after writing. */
 int32_t *classifier_parameters(struct classifier *classifier, size_t *count);

@@ -17,16 +17,30 @@ static void form(const struct classifier *c, const struct step_quantizer *quanti
 	c->engine->quantize(n, values, (unsigned)(full_fraction - quantizer->fraction), low, high, codes);
 }
 
+/* What crossbars make of the codes. */
+static void hold(const struct classifier *c, struct layer *layer, uint32_t number)
+{
+	if (layer->codes != layer->formed)
+		memcpy(layer->formed, layer->weight, layer->weights * sizeof(*layer->formed));
+	cell_noise_apply(c->noise, 0, number, (uint32_t)layer->quantizer.width, layer->quantizer.fraction, 0, layer->weights,
+			 layer->formed);
+	layer->codes = layer->formed;
+	layer->code_fraction = FX_WEIGHT;
+}
+
 static void form_weights(struct classifier *c)
 {
 	for (uint32_t l = 0; l < c->spec.layers && !c->codes_valid; l++) {
 		struct layer *layer = &c->layer[l];
 
+		layer->code_fraction = layer->quantizer.fraction;
 		layer->codes = layer->weight;
 		if (layer->quantizer.width < FULL_WIDTH) {
 			form(c, &layer->quantizer, FX_WEIGHT, layer->weights, layer->weight, layer->formed);
 			layer->codes = layer->formed;
 		}
+		if (c->noise)
+			hold(c, layer, l);
 	}
 	c->codes_valid = 1;
 }
@@ -75,7 +89,7 @@ static void pool(const struct layer *layer, size_t images, int32_t *to)
 
 static void layer_forward(struct classifier *c, struct layer *layer, size_t images)
 {
-	const int fw = layer->quantizer.fraction;
+	const int fw = layer->code_fraction;
 	struct pe_product product = {
 		.rows = images * layer->positions, .columns = layer->outputs, .depth = layer->depth,
 		.a = layer->columns, .a_row = layer->depth, .a_column = 1,

@@ -6,6 +6,7 @@
 #ifndef FIXAR_LIB_QUANTIZE_CLASSIFIER_PRIVATE_H
 #define FIXAR_LIB_QUANTIZE_CLASSIFIER_PRIVATE_H
 
+#include "quantize/cell_noise.h"
 #include "quantize/classifier.h"
 #include "step/step.h"
 
@@ -22,6 +23,7 @@ struct layer {
 	int32_t *weight_gradient, *bias_gradient;
 	int32_t *codes; /* of the weights; the masters themselves in full width */
 	int32_t *formed;
+	int code_fraction;
 	struct step_quantizer activation, quantizer;
 	int activation_fraction; /* of `columns` */
 
@@ -43,6 +45,7 @@ struct classifier {
 	uint32_t *moment2_root;
 	uint64_t powers[2];
 	int codes_valid, observe;
+	const struct cell_noise *noise; /* NULL: none */
 	int32_t range[2 * CLASSIFIER_MAX_LAYERS];
 	int32_t *logit, *dy, *dcolumns;
 	void *scratch;

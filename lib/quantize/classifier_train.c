@@ -65,7 +65,7 @@ static void input_gradient(struct classifier *c, struct layer *layer, size_t ima
 		.c = layer->kernel ? c->dcolumns : layer->input_gradient, .c_row = layer->depth,
 	};
 
-	set_shifts(&product, FX_GRADIENT + layer->quantizer.fraction, FX_GRADIENT);
+	set_shifts(&product, FX_GRADIENT + layer->code_fraction, FX_GRADIENT);
 	c->saturations += c->engine->product(&product, 0, product.rows, 0, product.columns, c->scratch);
 	if (layer->kernel)
 		raise(c, layer, images);

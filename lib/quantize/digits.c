@@ -176,6 +176,7 @@ int digits_quality_evaluate(void *user, const struct cost_widths *widths, double
 	struct digits_quality *quality = user;
 
 	classifier_set_widths(quality->classifier, widths);
+	classifier_set_noise(quality->classifier, quality->noise);
 	*accuracy = digits_accuracy(quality->classifier, quality->digits, DIGITS_VALIDATION);
 	return 0;
 }
@@ -192,6 +193,7 @@ int digits_fine_tune(struct digits_quality *quality, const struct cost_widths *w
 		return -ENOMEM;
 	memcpy(before, parameters, count * sizeof(*before));
 	classifier_set_widths(classifier, widths);
+	classifier_set_noise(classifier, quality->noise);
 	if (steps) {
 		classifier_reset_moments(classifier);
 		/* Batches that training has not seen in this order. */
@@ -201,6 +203,7 @@ int digits_fine_tune(struct digits_quality *quality, const struct cost_widths *w
 	memcpy(parameters, before, count * sizeof(*before));
 	classifier_reset_moments(classifier);
 	classifier_set_widths(classifier, NULL);
+	classifier_set_noise(classifier, NULL);
 	free(before);
 	return 0;
 }

@@ -41,12 +41,13 @@ void digits_calibrate(struct classifier *classifier, const struct digits *digits
 struct digits_quality {
 	struct classifier *classifier; /* trained and calibrated */
 	const struct digits *digits;
+	const struct cell_noise *noise; /* NULL: none */
 };
 int digits_quality_evaluate(void *user, const struct cost_widths *widths, double *accuracy); /* a quantize_quality */
 
 /*
- * Accuracy on a part with these widths, after `steps` (0: none) of quantization-aware training, from which the classifier
- * returns to what it was. 0 or -ENOMEM.
+ * Accuracy on a part with these widths, after `steps` (0: none) of quantization-aware training (with the same cells, if
+ * there is noise), from which the classifier returns to what it was. 0 or -ENOMEM.
  */
 int digits_fine_tune(struct digits_quality *quality, const struct cost_widths *widths, uint64_t seed, uint64_t steps,
 		     enum digits_part part, double *accuracy);

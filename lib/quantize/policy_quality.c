@@ -8,9 +8,7 @@
 #include <string.h>
 
 #include "agent/agent.h"
-#include "fx/fixed.h"
 
-#define ACTOR 0
 #define TEST_EPISODES 5		   /* times those of an evaluation */
 #define TEST_SEED UINT64_C(1000000) /* beyond the seed of the searches' start states */
 
@@ -19,9 +17,8 @@ struct policy_quality {
 	struct fixar_env env;
 	struct fixar_agent *agent;
 	struct cost_network network;
-	unsigned char *state; /* of the device, as it was loaded: where noise starts from. NULL without noise */
-	const struct step_tensor *tensors;
-	size_t tensor_count;
+	struct cell_noise noise;
+	unsigned char *state; /* of an actor's device, as it was loaded: where noise starts from. NULL without noise */
 };
 
 static void describe(struct policy_quality *quality)
@@ -39,6 +36,24 @@ static void describe(struct policy_quality *quality)
 		layer->outputs = outputs[l];
 		layer->positions = 1;
 	}
+}
+
+static int prepare_noise(struct policy_quality *quality)
+{
+	const struct policy_quality_options *options = &quality->options;
+	const struct log_sink log = { options->log, options->log_user };
+	const struct step_tensor *tensors;
+	size_t count;
+
+	quality->noise = *options->noise;
+	/* Said before a search, not after it. */
+	if ((options->critic || options->fine_tunes) && !quality->agent->state->ops->set_weight_store) {
+		log_line(&log, FIXAR_LOG_ERROR,
+			 "networks that train with cells that vary or have few levels are modelled on the CPU alone, not on %s",
+			 quality->agent->device->description);
+		return -EOPNOTSUPP;
+	}
+	return agent_read_state(quality->agent, &tensors, &count, &quality->state);
 }
 
 int policy_quality_open(const struct policy_quality_options *options, struct policy_quality **created)
@@ -70,7 +85,7 @@ int policy_quality_open(const struct policy_quality_options *options, struct pol
 		error = fixar_agent_load(options->device, &quality->env, options->directory, 0, options->log,
 					 options->log_user, &quality->agent);
 	if (!error && options->noise)
-		error = agent_read_state(quality->agent, &quality->tensors, &quality->tensor_count, &quality->state);
+		error = prepare_noise(quality);
 	if (error) {
 		policy_quality_close(quality);
 		return error;
@@ -115,78 +130,6 @@ static int evaluate(struct policy_quality *quality, struct fixar_agent *agent, d
 	return error;
 }
 
-/* ---- Cells that vary ---- */
-
-static int32_t *weights_of(const struct policy_quality *quality, unsigned char *state, uint32_t layer)
-{
-	char name[48];
-
-	snprintf(name, sizeof(name), "actor.%u.weight", layer);
-	for (size_t t = 0; t < quality->tensor_count; t++)
-		if (!strcmp(quality->tensors[t].name, name))
-			return (int32_t *)(void *)(state + quality->tensors[t].offset);
-	return NULL;
-}
-
-/* Replaces a layer's masters by what crossbars would hold for their codes. */
-static int disturb_layer(const struct policy_quality *quality, uint32_t layer, const struct step_quantizer *quantizer,
-			 int32_t *weight)
-{
-	const size_t count = (size_t)quality->network.layer[layer].inputs * quality->network.layer[layer].outputs;
-	const unsigned shift = (unsigned)(FX_WEIGHT - quantizer->fraction);
-	const int32_t high = (int32_t)((INT64_C(1) << (quantizer->width - 1)) - 1);
-	int32_t *codes = malloc(count * sizeof(*codes));
-	double *noisy = malloc(count * sizeof(*noisy));
-	uint64_t ignored = 0;
-
-	if (!codes || !noisy) {
-		free(codes);
-		free(noisy);
-		return -ENOMEM;
-	}
-	for (size_t i = 0; i < count; i++)
-		codes[i] = fx_clamp(fx_round_half_up(weight[i], shift), -high - 1, high, &ignored);
-	reram_disturb(quality->options.noise, (uint32_t)quantizer->width, count, codes, quality->options.noise_seed,
-		      layer, noisy);
-	for (size_t i = 0; i < count; i++)
-		weight[i] = fx_saturate32(llrint(ldexp(noisy[i], (int)shift)), &ignored);
-	free(codes);
-	free(noisy);
-	return 0;
-}
-
-/* The quantizers are in place already; disturbed weights are no codes any more and go in whole. */
-static int disturb(struct policy_quality *quality)
-{
-	const struct device_ops *ops = quality->agent->state->ops;
-	const struct qat_shape *shape = &quality->agent->ddpg->shape;
-	struct step_quantizer *quantizers = calloc(qat_entries(shape), sizeof(*quantizers));
-	const struct step_tensor *tensors;
-	unsigned char *state = NULL;
-	size_t count;
-	int error = quantizers ? agent_read_state(quality->agent, &tensors, &count, &state) : -ENOMEM;
-
-	if (!error)
-		error = ops->read_quantizers(quality->agent->state, quantizers);
-	for (uint32_t l = 0; l < quality->network.layers && !error; l++) {
-		struct step_quantizer *quantizer = &quantizers[qat_entry(shape, ACTOR, l, STEP_WEIGHT)];
-		int32_t *weight = weights_of(quality, state, l), *clean = weights_of(quality, quality->state, l);
-
-		if (quantizer->width >= 32)
-			continue;
-		memcpy(weight, clean, sizeof(*weight) * quality->network.layer[l].inputs * quality->network.layer[l].outputs);
-		error = disturb_layer(quality, l, quantizer, weight);
-		*quantizer = (struct step_quantizer){ 32, FX_WEIGHT, 1 };
-	}
-	if (!error)
-		error = ops->state_write(quality->agent->state, state);
-	if (!error)
-		error = ops->write_quantizers(quality->agent->state, quantizers);
-	free(state);
-	free(quantizers);
-	return error;
-}
-
 int policy_quality_evaluate(void *user, const struct cost_widths *widths, double *mean_return)
 {
 	struct policy_quality *quality = user;
@@ -202,7 +145,7 @@ int policy_quality_evaluate(void *user, const struct cost_widths *widths, double
 	if (!error)
 		error = fixar_agent_set_bits(quality->agent, bits, quality->network.layers);
 	if (!error && quality->state)
-		error = disturb(quality);
+		error = cell_noise_disturb_actor(&quality->noise, quality->agent);
 	return error ? error : evaluate(quality, quality->agent, mean_return);
 }
 
@@ -227,6 +170,8 @@ int policy_quality_fine_tune(struct policy_quality *quality, const struct cost_w
 	/* A precision schedule would go on to its next stage. */
 	qat_policy_destroy(agent->ddpg->policy);
 	agent->ddpg->policy = NULL;
+	if (!error && options->noise)
+		error = cell_noise_attach(&quality->noise, agent, options->critic);
 	if (!error)
 		error = fixar_agent_train(agent, agent->ddpg->record.environment_steps + steps, NULL, NULL);
 	if (!error)

@@ -6,6 +6,9 @@
  * --bits` gives. A critic takes no part in acting; what its widths cost shows in the actor that learns from it. So its
  * quality is the mean return after `tune_steps` more environment steps of training with these widths of the critic, from
  * the run's replay memory, the same random numbers every time.
+ *
+ * With noise, what crossbars hold takes the place of the codes: of the actor once, and wherever something trains, of that
+ * network and its target whenever codes are formed (lib/quantize/cell_noise.h).
  */
 #ifndef FIXAR_LIB_QUANTIZE_POLICY_QUALITY_H
 #define FIXAR_LIB_QUANTIZE_POLICY_QUALITY_H
@@ -13,7 +16,7 @@
 #include <fixar/fixar.h>
 
 #include "cost/cost.h"
-#include "cost/models.h"
+#include "quantize/cell_noise.h"
 
 struct policy_quality_options {
 	const char *directory;	   /* of the run; precision qat16 or qat16x16, past its first training step */
@@ -22,8 +25,8 @@ struct policy_quality_options {
 	struct fixar_device *device; /* NULL: the library's choice */
 	uint32_t episodes;
 	uint64_t seed;		   /* of the start states */
-	const struct reram_parameters *noise; /* NULL: cells that do not vary */
-	uint64_t noise_seed;
+	const struct cell_noise *noise; /* NULL: cells that hold every code as it is. Copied */
+	int fine_tunes;		   /* policy_quality_fine_tune() will be called, so with noise the device must be able to */
 	fixar_log_fn log;
 	void *log_user;
 };

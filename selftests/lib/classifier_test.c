@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 /*
  * Description: classifiers in fixed point: a convolution is its definition, gradients are those of finite differences,
- * patterns are learned, bits do not depend on the engine, and narrow widths cost what they should
+ * patterns are learned, bits do not depend on the engine, narrow widths cost what they should, and so do crossbar cells
+ * that vary or have few levels
  */
 #include <errno.h>
 #include <math.h>
@@ -11,6 +12,7 @@
 #include "fx/fixed.h"
 #include "fx/random.h"
 #include "ktap.h"
+#include "quantize/cell_noise.h"
 #include "quantize/classifier.h"
 
 #define SIDE 10
@@ -220,6 +222,154 @@ static void test_engines(void)
 	classifier_destroy(scalar);
 }
 
+/* ---- Crossbar cells ---- */
+
+static struct cell_noise cells(double variation, double levels, uint64_t seed)
+{
+	return (struct cell_noise){
+		.cells = { .cell_bits = 2, .variation = variation, .on_off_ratio = 150, .levels = levels }, .seed = seed
+	};
+}
+
+/*
+ * One window of a convolution with one output, so that its sum goes straight to two dense weights. Weights and inputs are chosen so that
+ * codes are what they look like: 4 bits of fraction 1 for weights (largest 3.5), 4 bits of fraction 3 for inputs (largest 1.875).
+ *
+ * Cells of two bits with two levels hold 0 or 3, nearest from 1.5 up. A code c is stored as c + 8 = 4 h + l: 4 x (0 or 3) + (0 or 3) - 8.
+ *   convolution: codes 7, 2, -3, 1: stored 15 = (3, 3) -> 15, 10 = (2, 2) -> 15, 5 = (1, 1) -> 0, 9 = (2, 1) -> 12; less 8: 7, 7, -8, 4.
+ *   dense: codes 7, -6: stored 15 -> 15, 2 = (0, 2) -> 3; less 8: 7, -5.
+ * Inputs 1, 0.5, 0.25, 1.875: 7 x 1 + 7 x 0.5 - 8 x 0.25 + 4 x 1.875 = 16, in codes of 1/2: 8 (without cells 7 + 1 - 0.75 + 1.875 = 9.125,
+ * halved 4.5625). As 4-bit input of the dense layer, observed up to 15 and so of fraction 0: 8. Logits 8 x 3.5 = 28 and 8 x -2.5 = -20.
+ */
+static void test_cells_by_hand(void)
+{
+	static const struct classifier_spec spec = { "hand", 2, 2, 1, 2, { { 1, 2, 0 }, { 2, 0, 0 } } };
+	static const struct cost_widths widths[] = { { 4, 4 }, { 4, 4 } };
+	static const double weight[] = { 3.5, 1, -1.5, 0.5, 0, 3.5, -3, 0, 0 }, input[] = { 1, 0.5, 0.25, 1.875 };
+	const struct cell_noise noise = cells(0, 2, 0);
+	struct classifier *c = make(&spec, NULL);
+	int32_t pixels[4], *range = classifier_ranges(c);
+	const uint8_t wrong = 1;
+	size_t count;
+	int32_t *parameter = classifier_parameters(c, &count);
+	double loss;
+
+	for (int i = 0; i < 4; i++)
+		pixels[i] = (int32_t)(input[i] * FX_ONE);
+	for (size_t i = 0; i < count; i++)
+		parameter[i] = (int32_t)(weight[i] * (1 << FX_WEIGHT));
+	range[0] = range[2] = 0;
+	range[1] = (int32_t)(1.875 * FX_ONE);
+	range[3] = 15 * FX_ONE;
+	classifier_set_widths(c, widths);
+	/* 4.5625 becomes 5: logits 17.5 and -15. */
+	loss = classifier_loss(c, 1, pixels, &wrong);
+	if (!ktap_ok(count == 9 && fabs(loss - 32.5) < 1e-9, "a convolution and a layer of 4 bits, by hand"))
+		ktap_note("loss %.9f", loss);
+	classifier_set_noise(c, &noise);
+	loss = classifier_loss(c, 1, pixels, &wrong);
+	if (!ktap_ok(fabs(loss - 48) < 1e-9, "the same in cells of two levels"))
+		ktap_note("loss %.9f", loss);
+	classifier_destroy(c);
+}
+
+static double mean_accuracy(struct classifier *c, double variation, double levels)
+{
+	double sum = 0;
+
+	for (uint64_t seed = 0; seed < 4; seed++) {
+		const struct cell_noise noise = cells(variation, levels, seed);
+
+		classifier_set_noise(c, &noise);
+		sum += accuracy(c) / 4;
+		classifier_set_noise(c, NULL);
+	}
+	return sum;
+}
+
+static void test_cells(void)
+{
+	static const double variation[] = { 0.03, 0.06, 0.12, 0.25 };
+	static int32_t pixels[IMAGES * PIXELS];
+	static uint8_t labels[IMAGES];
+	struct cost_widths widths[CLASSIFIER_MAX_LAYERS];
+	struct cell_noise perfect = cells(0, 4, 0), noise = cells(0.3, 0, 5);
+	struct classifier *c = make(&small, NULL);
+	double clean, loss, before, after, found[4];
+	int falls = 1;
+
+	train(c, 700, 5000);
+	classifier_observe(c, 1);
+	accuracy(c);
+	classifier_observe(c, 0);
+	for (uint32_t l = 0; l < small.layers; l++)
+		widths[l] = (struct cost_widths){ 8, 5 + l };
+	classifier_set_widths(c, widths);
+	draw_batch(0, pixels, labels);
+	clean = accuracy(c);
+	loss = classifier_loss(c, IMAGES, pixels, labels);
+	classifier_set_noise(c, &perfect);
+	ktap_ok(accuracy(c) == clean && classifier_loss(c, IMAGES, pixels, labels) == loss, "cells of a level for each code change nothing");
+	classifier_set_noise(c, NULL);
+	for (int i = 0; i < 4; i++) {
+		found[i] = mean_accuracy(c, variation[i], 0);
+		falls = falls && found[i] <= (i ? found[i - 1] : clean);
+	}
+	ktap_ok(falls && found[2] < clean - 0.05 && found[3] < found[2] - 0.1,
+		"accuracy falls as cells vary more: %.3f, then %.3f, %.3f, %.3f, %.3f", clean, found[0], found[1], found[2], found[3]);
+	ktap_ok(mean_accuracy(c, 0, 2) < clean - 0.05, "and with cells of two levels");
+
+	classifier_set_noise(c, &noise);
+	before = accuracy(c);
+	classifier_reset_moments(c);
+	train(c, 200, 90000);
+	after = accuracy(c);
+	ktap_ok(before < clean - 0.02 && after > before + 0.02, "training with the cells brings back what they lost: %.3f, %.3f", before,
+		after);
+	classifier_destroy(c);
+}
+
+static void train_in_cells(struct classifier *c, int perfect)
+{
+	static const struct cost_widths widths[] = { { 32, 7 }, { 32, 6 }, { 32, 32 }, { 32, 9 } };
+	static const struct cell_noise noise = { .cells = { .cell_bits = 2, .variation = 0.1, .on_off_ratio = 150 }, .seed = 2 };
+
+	classifier_set_widths(c, widths);
+	if (!perfect)
+		classifier_set_noise(c, &noise);
+	train(c, 3, 0);
+}
+
+static void test_cells_on_engines(void)
+{
+	static const char *const names[] = { "avx2", "avx512", "neon" };
+	struct classifier *scalar = make(&small, "scalar"), *without = make(&small, "scalar");
+	size_t count;
+	const int32_t *expected = classifier_parameters(scalar, &count);
+
+	train_in_cells(scalar, 0);
+	train_in_cells(without, 1);
+	ktap_ok(memcmp(expected, classifier_parameters(without, &count), count * sizeof(int32_t)) != 0, "cells train to other bits");
+	classifier_destroy(without);
+	for (size_t n = 0; n < sizeof(names) / sizeof(names[0]); n++) {
+		struct classifier *c;
+
+		if (!pe_engine_find(names[n])) {
+			char text[64];
+
+			snprintf(text, sizeof(text), "%s trains to the same bits in cells", names[n]);
+			ktap_skip(text, "no such engine on this processor");
+			continue;
+		}
+		c = make(&small, names[n]);
+		train_in_cells(c, 0);
+		ktap_ok(!memcmp(expected, classifier_parameters(c, &count), count * sizeof(int32_t)),
+			"%s trains to the same bits in cells", names[n]);
+		classifier_destroy(c);
+	}
+	classifier_destroy(scalar);
+}
+
 static void test_shapes(void)
 {
 	static const uint32_t lenet[][3] = { { 25, 6, 576 }, { 150, 16, 64 }, { 256, 120, 1 }, { 120, 84, 1 }, { 84, 10, 1 } };
@@ -247,5 +397,8 @@ int main(void)
 	test_gradients();
 	test_learning();
 	test_engines();
+	test_cells_by_hand();
+	test_cells();
+	test_cells_on_engines();
 	return ktap_finish();
 }

@@ -239,14 +239,14 @@ static void test_noise(void)
 
 	for (int i = 0; i < 32; i++)
 		codes[i] = i - 16;
-	reram_disturb(&p, WIDTH, 32, codes, 1, 0, noisy);
+	reram_disturb(&p, WIDTH, 0, 32, codes, 1, 0, noisy);
 	for (int i = 0; i < 32; i++)
 		exact = exact && close_to(noisy[i], codes[i]);
 	ktap_ok(exact, "without variation every 5-bit weight is itself");
 
 	/* Three levels of a cell of two bits: 0, 1.5 and 3. */
 	p.levels = 3;
-	reram_disturb(&p, WIDTH, 32, codes, 1, 0, noisy);
+	reram_disturb(&p, WIDTH, 0, 32, codes, 1, 0, noisy);
 	exact = 1;
 	for (int i = 0; i < 32; i++) {
 		static const double level[] = { 0, 1.5, 1.5, 3 };
@@ -256,10 +256,10 @@ static void test_noise(void)
 	ktap_ok(exact, "cells of three levels hold the nearest of them");
 	/* Two levels: 0 and 3. */
 	p.levels = 2;
-	reram_disturb(&p, WIDTH, 32, codes, 1, 0, noisy);
+	reram_disturb(&p, WIDTH, 0, 32, codes, 1, 0, noisy);
 	ktap_ok(close_to(noisy[16 + 1], -16 + 0) && close_to(noisy[2], -16 + 3), "cells of two levels are all or nothing");
 	p.levels = 4;
-	reram_disturb(&p, WIDTH, 32, codes, 1, 0, noisy);
+	reram_disturb(&p, WIDTH, 0, 32, codes, 1, 0, noisy);
 	exact = 1;
 	for (int i = 0; i < 32; i++)
 		exact = exact && close_to(noisy[i], codes[i]);
@@ -268,8 +268,8 @@ static void test_noise(void)
 	/* Code 0 is stored as 16: slices 0, 0, 1. Without an off state only the upper cell, worth 16, varies. */
 	p = noise_parameters(0.05, 0);
 	memset(codes, 0, sizeof(codes));
-	reram_disturb(&p, WIDTH, COUNT, codes, 1, 7, noisy);
-	reram_disturb(&p, WIDTH, COUNT, codes, 1, 7, again);
+	reram_disturb(&p, WIDTH, 0, COUNT, codes, 1, 7, noisy);
+	reram_disturb(&p, WIDTH, 0, COUNT, codes, 1, 7, again);
 	for (int i = 0; i < COUNT; i++) {
 		sum += noisy[i];
 		squares += noisy[i] * noisy[i];
@@ -277,7 +277,7 @@ static void test_noise(void)
 	ktap_ok(fabs(sum / (int)COUNT) < 0.05, "variation has no mean");
 	ktap_ok(fabs(sqrt(squares / (int)COUNT) / (16 * 0.05) - 1) < 0.05, "5 %% of a cell worth 16 are 0.8 of a code");
 	ktap_ok(!memcmp(noisy, again, sizeof(noisy)), "the same seed disturbs in the same way");
-	reram_disturb(&p, WIDTH, COUNT, codes, 2, 7, again);
+	reram_disturb(&p, WIDTH, 0, COUNT, codes, 2, 7, again);
 	ktap_ok(memcmp(noisy, again, sizeof(noisy)) != 0, "another seed in another");
 }
 

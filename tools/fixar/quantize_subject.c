@@ -54,6 +54,18 @@ static void run_close(struct quantize_subject *subject)
 	free(subject->key);
 }
 
+void quantize_subject_add_noise(struct quantize_subject *subject, const struct cell_noise *noise)
+{
+	char *without = subject->key, *cells;
+
+	if (!noise)
+		return;
+	cells = cell_noise_describe(noise);
+	subject->key = cli_format("%s, %s", without, cells);
+	free(without);
+	free(cells);
+}
+
 int quantize_subject_run(struct quantize_subject *subject, const struct quantize_subject_options *options)
 {
 	struct policy_quality_options quality = {
@@ -63,7 +75,7 @@ int quantize_subject_run(struct quantize_subject *subject, const struct quantize
 		.episodes = options->episodes,
 		.seed = options->seed,
 		.noise = options->noise,
-		.noise_seed = options->noise_seed,
+		.fine_tunes = options->fine_tunes,
 		.log = cli_log,
 	};
 	struct policy_quality *opened;
@@ -94,16 +106,11 @@ int quantize_subject_run(struct quantize_subject *subject, const struct quantize
 	subject->test = run_test;
 	subject->bits = run_bits;
 	subject->close = run_close;
-	subject->key = options->noise ?
-		cli_format("# fixar quantize 1: actor of checkpoint %08x, %u episodes from seed %llu, cells of %g bits "
-			   "varying by %g, ratio %g, %g levels, seed %llu",
-			   crc, options->episodes, (unsigned long long)options->seed, options->noise->cell_bits,
-			   options->noise->variation, options->noise->on_off_ratio, options->noise->levels,
-			   (unsigned long long)options->noise_seed) :
-		options->critic ?
+	subject->key = options->critic ?
 		cli_format("# fixar quantize 1: critic of checkpoint %08x, %u episodes from seed %llu after %llu steps", crc,
 			   options->episodes, (unsigned long long)options->seed, (unsigned long long)options->tune_steps) :
 		cli_format("# fixar quantize 1: actor of checkpoint %08x, %u episodes from seed %llu", crc,
 			   options->episodes, (unsigned long long)options->seed);
+	quantize_subject_add_noise(subject, options->noise);
 	return CLI_OK;
 }

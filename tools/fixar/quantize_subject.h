@@ -3,8 +3,8 @@
 #ifndef FIXAR_TOOLS_QUANTIZE_SUBJECT_H
 #define FIXAR_TOOLS_QUANTIZE_SUBJECT_H
 
+#include "cells.h"
 #include "cli.h"
-#include "cost/models.h"
 #include "device.h"
 #include "quantize/problem.h"
 
@@ -20,8 +20,8 @@ struct quantize_subject_options {
 	uint64_t train_steps;
 	uint32_t episodes;
 	uint64_t seed; /* of the start states */
-	const struct reram_parameters *noise;
-	uint64_t noise_seed;
+	const struct cell_noise *noise; /* NULL: none; outlives the subject */
+	bool fine_tunes;
 	struct device_choice device;
 };
 
@@ -40,6 +40,9 @@ struct quantize_subject {
 	struct fixar_device *device;
 };
 
+/* Qualities depend on the cells too, if there is noise. */
+void quantize_subject_add_noise(struct quantize_subject *subject, const struct cell_noise *noise);
+
 /* The actor or critic of a run. CLI_OK, or CLI_FAILED or CLI_USAGE after a message. */
 int quantize_subject_run(struct quantize_subject *subject, const struct quantize_subject_options *options);
 
@@ -54,8 +57,9 @@ int classifier_bits_from_json(const struct cost_network *network, const json_t *
 
 /*
  * fixar eval for a classifier: its accuracy on the validation and the test part of the digits, with the widths in the file
- * `bits` (NULL: full precision). An exit code.
+ * `bits` (NULL: full precision) and cells that do what `noise` says (NULL: nothing). An exit code.
  */
-int classifier_evaluate(const char *directory, const char *digits, const char *bits, bool json);
+int classifier_evaluate(const char *directory, const char *digits, const char *bits, const struct cell_noise *noise,
+			const struct device_choice *device, bool json);
 
 #endif /* FIXAR_TOOLS_QUANTIZE_SUBJECT_H */
