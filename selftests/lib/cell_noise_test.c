@@ -217,6 +217,42 @@ static void test_training(void)
 	destroy(&reference);
 }
 
+/* Which networks were held; each sees all of its weights. */
+static size_t held_weights[2 * STEP_NETWORKS];
+
+static void count_held(void *user, const struct nn_held *held)
+{
+	hold(user, held);
+	__atomic_fetch_add(&held_weights[held->network], held->count, __ATOMIC_RELAXED);
+}
+
+static void test_networks(void)
+{
+	struct cell_noise noise = cells(0, 0, 0);
+	const struct nn_store store = { count_held, &noise };
+	/* Of layers 33, 18 and 3 or 1, from 5 and, with the action, 8 inputs. */
+	const size_t weights[] = { 5 * 33 + 33 * 18 + 18 * 3, 8 * 33 + 33 * 18 + 18 };
+
+	for (unsigned n = 0; n < STEP_NETWORKS; n++) {
+		static const int32_t zero[OBSERVATION + ACTION + 2];
+		static const uint8_t terminal[1];
+		const struct step_batch batch = { 1, zero, zero, zero, zero, terminal };
+		struct step_statistics statistics;
+		struct subject s;
+
+		if (!create(&s, pe_engine_find(NULL), 2))
+			return;
+		memset(held_weights, 0, sizeof(held_weights));
+		step_set_weight_store(s.agent, (enum step_network)n, &store);
+		step_train(s.agent, &batch, &statistics);
+		/* Before the step, and after each network's update. */
+		ktap_ok(held_weights[n] == 2 * weights[n] && held_weights[n + 2] == 2 * weights[n] && !held_weights[1 - n] &&
+				!held_weights[3 - n],
+			"the cells of the %s are its own and its target's", n ? "critic" : "actor");
+		destroy(&s);
+	}
+}
+
 /* Acting with a store is acting with masters that are what the cells hold: the other way in which an actor gets into cells. */
 static void test_acting(void)
 {
@@ -310,6 +346,7 @@ int main(void)
 	test_by_hand();
 	test_codes();
 	test_training();
+	test_networks();
 	test_acting();
 	test_devices();
 	return ktap_finish();

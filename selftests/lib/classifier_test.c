@@ -329,28 +329,35 @@ static void test_cells(void)
 	classifier_destroy(c);
 }
 
-static void train_in_cells(struct classifier *c, int perfect)
+/* With cells that vary so much; below 0: without any. */
+static void train_in_cells(struct classifier *c, double variation)
 {
 	static const struct cost_widths widths[] = { { 32, 7 }, { 32, 6 }, { 32, 32 }, { 32, 9 } };
-	static const struct cell_noise noise = { .cells = { .cell_bits = 2, .variation = 0.1, .on_off_ratio = 150 }, .seed = 2 };
+	const struct cell_noise noise = cells(variation, 0, 2);
 
 	classifier_set_widths(c, widths);
-	if (!perfect)
+	if (variation >= 0)
 		classifier_set_noise(c, &noise);
 	train(c, 3, 0);
+	classifier_set_noise(c, NULL);
 }
 
 static void test_cells_on_engines(void)
 {
 	static const char *const names[] = { "avx2", "avx512", "neon" };
-	struct classifier *scalar = make(&small, "scalar"), *without = make(&small, "scalar");
+	struct classifier *scalar = make(&small, "scalar"), *without = make(&small, "scalar"), *perfect = make(&small, "scalar");
 	size_t count;
 	const int32_t *expected = classifier_parameters(scalar, &count);
 
-	train_in_cells(scalar, 0);
-	train_in_cells(without, 1);
-	ktap_ok(memcmp(expected, classifier_parameters(without, &count), count * sizeof(int32_t)) != 0, "cells train to other bits");
+	train_in_cells(scalar, 0.1);
+	train_in_cells(without, -1);
+	train_in_cells(perfect, 0);
+	ktap_ok(!memcmp(classifier_parameters(perfect, &count), classifier_parameters(without, &count), count * sizeof(int32_t)),
+		"perfect cells train to the same bits");
+	ktap_ok(memcmp(expected, classifier_parameters(without, &count), count * sizeof(int32_t)) != 0,
+		"cells that vary train to others");
 	classifier_destroy(without);
+	classifier_destroy(perfect);
 	for (size_t n = 0; n < sizeof(names) / sizeof(names[0]); n++) {
 		struct classifier *c;
 
@@ -362,7 +369,7 @@ static void test_cells_on_engines(void)
 			continue;
 		}
 		c = make(&small, names[n]);
-		train_in_cells(c, 0);
+		train_in_cells(c, 0.1);
 		ktap_ok(!memcmp(expected, classifier_parameters(c, &count), count * sizeof(int32_t)),
 			"%s trains to the same bits in cells", names[n]);
 		classifier_destroy(c);
