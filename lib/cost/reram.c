@@ -175,26 +175,30 @@ void reram_disturb(const struct reram_parameters *p, uint32_t width, size_t firs
 		   uint64_t seed, uint64_t stream, double *noisy)
 {
 	const uint64_t slices = divide_up(width, (uint64_t)p->cell_bits);
-	const double offset = ldexp(1, (int)width - 1);
+	const double offset = ldexp(1, (int)width - 1), top = ldexp(1, (int)p->cell_bits) - 1;
+	/* The off state conducts too; what it adds in the mean is known and taken off. */
+	const double off = p->on_off_ratio > 0 ? top / (p->on_off_ratio - 1) : 0;
+	unsigned bits[COST_MAX_WIDTH];
+	double worth[COST_MAX_WIDTH];
 
+	for (uint64_t slice = 0; slice < slices; slice++) {
+		bits[slice] = slice_bits(p, width, slice);
+		worth[slice] = ldexp(1, (int)(slice * (uint64_t)p->cell_bits));
+	}
 	for (size_t i = 0; i < count; i++) {
 		uint64_t stored = (uint64_t)((double)codes[i] + offset); /* the biased weight that ISAAC stores */
 
 		noisy[i] = -offset;
 		for (uint64_t slice = 0; slice < slices; slice++) {
-			const unsigned bits = slice_bits(p, width, slice);
-			const double top = ldexp(1, (int)p->cell_bits) - 1;
-			/* The off state conducts too; what it adds in the mean is known and taken off. */
-			const double off = p->on_off_ratio > 0 ? top / (p->on_off_ratio - 1) : 0;
-			const double level = settable(p, (double)(stored & ((UINT64_C(1) << bits) - 1)), top);
+			const double level = settable(p, (double)(stored & ((UINT64_C(1) << bits[slice]) - 1)), top);
 			double conductance = level + off;
 
 			if (p->variation > 0)
 				conductance *= 1 + p->variation * draw_normal(seed, stream, (first + i) * slices + slice);
 			if (conductance < 0)
 				conductance = 0;
-			noisy[i] += (conductance - off) * ldexp(1, (int)(slice * (uint64_t)p->cell_bits));
-			stored >>= bits;
+			noisy[i] += (conductance - off) * worth[slice];
+			stored >>= bits[slice];
 		}
 	}
 }
