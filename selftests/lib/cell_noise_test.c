@@ -17,6 +17,8 @@
 #include "fx/random.h"
 #include "pe/pool.h"
 #include "quantize/cell_noise.h"
+#include "quantize/policy_quality.h"
+#include "scratch.h"
 
 static struct cell_noise cells(double variation, double levels, uint64_t seed)
 {
@@ -303,6 +305,97 @@ static void test_acting(void)
 	destroy(&s);
 }
 
+/* ---- A run ---- */
+
+static char said[1024];
+
+static void remember(void *user, enum fixar_log_level level, const char *message)
+{
+	(void)user;
+	(void)level;
+	snprintf(said, sizeof(said), "%s", message);
+}
+
+/* A short training, saved to `folder`. 0 or a negative errno value. */
+static int make_run(struct fixar_device *device, const char *folder)
+{
+	struct fixar_agent_options options = FIXAR_AGENT_OPTIONS_INIT;
+	struct fixar_agent *agent = NULL;
+	struct fixar_env env;
+	char message[256];
+	int error = fixar_env_find("pendulum", &env, message, sizeof(message));
+
+	options.precision = FIXAR_QAT16;
+	options.hidden[0] = options.hidden[1] = 16;
+	options.batch = 8;
+	options.warm_up_steps = 50;
+	options.delay = 1000000;
+	if (!error)
+		error = fixar_agent_create(device, &env, &options, &agent);
+	if (!error)
+		error = fixar_agent_train(agent, 300, NULL, NULL);
+	if (!error)
+		error = fixar_agent_save(agent, folder);
+	fixar_agent_destroy(agent);
+	return error;
+}
+
+/* Two ways into cells, once for acting and at every forming of codes for training, are one; and a device that has only the first says so. */
+static void test_run(void)
+{
+	static const struct cost_widths widths[] = { { 8, 6 }, { 8, 32 }, { 8, 7 } };
+	struct fixar_device_options device_options = FIXAR_DEVICE_OPTIONS_INIT;
+	const struct cell_noise noise = cells(0.1, 0, 6);
+	const char *folder = in_scratch("run");
+	struct policy_quality_options options = {
+		.directory = folder, .episodes = 2, .seed = 1000000, .noise = &noise, .fine_tunes = 1, .log = remember
+	};
+	struct policy_quality *quality = NULL;
+	double once = 0, tuned = 1, clean = 0;
+	const struct device_ops *all;
+	struct device_ops without;
+	int error;
+
+	device_options.precision = FIXAR_QAT16;
+	device_options.threads = 1;
+	if (!ktap_ok(!fixar_device_open("cpu", &device_options, &options.device) && !make_run(options.device, folder), "a run is made"))
+		return;
+	error = policy_quality_open(&options, &quality);
+	if (!error)
+		error = policy_quality_evaluate(quality, widths, &once);
+	if (!error)
+		error = policy_quality_fine_tune(quality, widths, 0, &tuned);
+	ktap_ok(!error && once == tuned, "an actor in cells is the same whether it acts or is trained for no step (%.3f, %.3f)", once, tuned);
+	policy_quality_close(quality);
+	options.noise = NULL;
+	error = policy_quality_open(&options, &quality);
+	if (!error)
+		error = policy_quality_evaluate(quality, widths, &clean);
+	ktap_ok(!error && clean != once, "and another than without (%.3f)", clean);
+	policy_quality_close(quality);
+
+	options.noise = &noise;
+	all = options.device->ops;
+	without = *all;
+	without.set_weight_store = NULL;
+	options.device->ops = &without;
+	for (int what = 0; what < 3; what++) {
+		static const char *const names[] = { "an actor that is not trained", "an actor that is fine-tuned", "a critic" };
+
+		said[0] = '\0';
+		options.fine_tunes = what == 1;
+		options.critic = what == 2;
+		quality = NULL;
+		error = policy_quality_open(&options, &quality);
+		if (!ktap_ok(what ? error == -EOPNOTSUPP && strstr(said, "on the CPU alone") : !error,
+			     "a device that cannot train with cells: %s is %s", names[what], what ? "refused" : "not refused"))
+			ktap_note("%d: %s", error, said);
+		policy_quality_close(quality);
+	}
+	options.device->ops = all;
+	fixar_device_close(options.device);
+}
+
 /* ---- Devices that cannot ---- */
 
 static void quiet(void *user, enum fixar_log_level level, const char *message)
@@ -342,12 +435,14 @@ static void test_devices(void)
 
 int main(void)
 {
+	scratch_make();
 	ktap_start();
 	test_by_hand();
 	test_codes();
 	test_training();
 	test_networks();
 	test_acting();
+	test_run();
 	test_devices();
 	return ktap_finish();
 }
