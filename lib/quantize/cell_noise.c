@@ -14,8 +14,8 @@
 #define BLOCK 256
 #define FULL_WIDTH 32
 
-void cell_noise_apply(const struct cell_noise *noise, unsigned network, uint32_t layer, uint32_t width, int fraction, size_t first,
-		      size_t count, int32_t *codes)
+void cell_noise_apply(const struct cell_noise *noise, unsigned network, uint32_t layer, uint32_t width, int fraction,
+		      size_t first, size_t count, int32_t *codes)
 {
 	const uint64_t stream = (uint64_t)network << 32 | layer;
 
@@ -25,13 +25,15 @@ void cell_noise_apply(const struct cell_noise *noise, unsigned network, uint32_t
 
 		reram_disturb(&noise->cells, width, first + from, n, codes + from, noise->seed, stream, noisy);
 		for (size_t i = 0; i < n; i++)
-			codes[from + i] = (int32_t)lrint(fmin(fmax(ldexp(noisy[i], FX_WEIGHT - fraction), INT32_MIN), INT32_MAX));
+			codes[from + i] =
+				(int32_t)lrint(fmin(fmax(ldexp(noisy[i], FX_WEIGHT - fraction), INT32_MIN), INT32_MAX));
 	}
 }
 
 /* ---- An actor that acts ---- */
 
-static int32_t *tensor_of(const struct step_tensor *tensors, size_t count, unsigned char *state, uint32_t layer, size_t *elements)
+static int32_t *tensor_of(const struct step_tensor *tensors, size_t count, unsigned char *state, uint32_t layer,
+			  size_t *elements)
 {
 	char name[48];
 
@@ -58,7 +60,8 @@ static uint32_t largest_magnitude(const int32_t *weight, size_t count)
 }
 
 /* Masters to codes to what cells hold; the quantizer is then that of masters, which go in whole. */
-static void disturb_layer(const struct cell_noise *noise, uint32_t layer, struct step_quantizer *quantizer, size_t count, int32_t *weight)
+static void disturb_layer(const struct cell_noise *noise, uint32_t layer, struct step_quantizer *quantizer,
+			  size_t count, int32_t *weight)
 {
 	const int32_t high = (int32_t)((INT64_C(1) << (quantizer->width - 1)) - 1);
 	int fraction = FX_WEIGHT;
@@ -67,7 +70,8 @@ static void disturb_layer(const struct cell_noise *noise, uint32_t layer, struct
 	if (quantizer->width < FULL_WIDTH)
 		fraction = nn_operand_fraction(quantizer, STEP_WEIGHT, largest_magnitude(weight, count));
 	for (size_t i = 0; i < count; i++)
-		weight[i] = fx_clamp(fx_round_half_up(weight[i], (unsigned)(FX_WEIGHT - fraction)), -high - 1, high, &ignored);
+		weight[i] = fx_clamp(fx_round_half_up(weight[i], (unsigned)(FX_WEIGHT - fraction)), -high - 1, high,
+				     &ignored);
 	cell_noise_apply(noise, STEP_ACTOR, layer, (uint32_t)quantizer->width, fraction, 0, count, weight);
 	*quantizer = (struct step_quantizer){ FULL_WIDTH, FX_WEIGHT, 1 };
 }
@@ -89,7 +93,9 @@ int cell_noise_disturb_actor(const struct cell_noise *noise, struct fixar_agent 
 		int32_t *weight = tensor_of(tensors, count, state, l, &weights);
 
 		/* Before a switch the table says nothing: masters are computed with. */
-		disturb_layer(noise, l, agent->ddpg->mode.quantized ? &quantizers[qat_entry(shape, STEP_ACTOR, l, STEP_WEIGHT)] : &full,
+		disturb_layer(noise, l,
+			      agent->ddpg->mode.quantized ? &quantizers[qat_entry(shape, STEP_ACTOR, l, STEP_WEIGHT)]
+							  : &full,
 			      weights, weight);
 	}
 	if (!error)
@@ -105,7 +111,8 @@ int cell_noise_disturb_actor(const struct cell_noise *noise, struct fixar_agent 
 
 static void hold(void *user, const struct nn_held *held)
 {
-	cell_noise_apply(user, held->network, held->layer, (uint32_t)held->width, held->fraction, held->first, held->count, held->codes);
+	cell_noise_apply(user, held->network, held->layer, (uint32_t)held->width, held->fraction, held->first,
+			 held->count, held->codes);
 }
 
 int cell_noise_attach(struct cell_noise *noise, struct fixar_agent *agent, int critic)

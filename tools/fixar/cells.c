@@ -19,7 +19,8 @@ error_t cell_option(struct cell_choice *choice, int key, char *text, struct argp
 	}
 }
 
-int cell_noise_choose(const struct cell_choice *choice, const struct cost_model *model, struct cell_noise *noise, bool *any)
+int cell_noise_choose(const struct cell_choice *choice, const struct cost_model *model, struct cell_noise *noise,
+		      bool *any)
 {
 	const struct reram_parameters *parameters = reram_parameters_of(model);
 

@@ -35,7 +35,8 @@ error_t cell_option(struct cell_choice *choice, int key, char *text, struct argp
  * What cells of `model` do, with what was chosen in place of its parameters; *any: whether it is anything. CLI_OK, or
  * CLI_USAGE after a message: something was chosen, and this hardware has no such cells.
  */
-int cell_noise_choose(const struct cell_choice *choice, const struct cost_model *model, struct cell_noise *noise, bool *any);
+int cell_noise_choose(const struct cell_choice *choice, const struct cost_model *model, struct cell_noise *noise,
+		      bool *any);
 
 /* "cells of 2 bits varying by 0.1, ratio 150, 0 levels, seed 0"; the caller frees it. */
 char *cell_noise_describe(const struct cell_noise *noise);
