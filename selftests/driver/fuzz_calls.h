@@ -11,6 +11,7 @@
 #include "fixar_kcov.h"
 #include "fixar_lib.h"
 #include "fuzz_failures.h"
+#include "fuzz_times.h"
 
 #define HANDLES 8
 #define ERRORS 134 /* numbers of errors */
@@ -25,6 +26,7 @@ struct counts {
 	uint64_t failures; /* of allocations and copies, on purpose */
 	uint64_t unexpected; /* errors that no ioctl may return */
 	int64_t example;
+	struct call_time times[CALL_KINDS];
 };
 
 static struct counts *counts;
@@ -87,11 +89,14 @@ static inline int call(struct fuzzer *f, unsigned long request, void *argument)
 {
 	const bool failing = failures_here() && chance(f, 3);
 	int ret, error;
+	int64_t began;
 
 	if (failing)
 		failure_set(1 + (unsigned int)below(f, chance(f, 70) ? 6 : 60));
+	began = fixar_now();
 	ret = ioctl(f->fd, request, argument);
 	error = ret < 0 ? errno : 0;
+	call_time_add(counts->times, request, error, fixar_now() - began);
 	if (failing && failure_happened())
 		__atomic_add_fetch(&counts->failures, 1, __ATOMIC_RELAXED);
 
