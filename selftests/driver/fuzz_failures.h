@@ -29,6 +29,7 @@ static inline void failures_begin(void)
 		{ "failslab/verbose", "0" },	    { "failslab/ignore-gfp-wait", "N" },
 		{ "fail_page_alloc/verbose", "0" }, { "fail_page_alloc/ignore-gfp-wait", "N" },
 		{ "fail_usercopy/verbose", "0" },   { "fail_page_alloc/min-order", "0" },
+		{ "fail_page_alloc/ignore-gfp-highmem", "N" },
 	};
 	char path[128];
 	unsigned int i;

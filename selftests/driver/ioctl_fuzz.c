@@ -366,7 +366,7 @@ static int attack(uint64_t seed, uint64_t calls, unsigned int process)
 		if (fd < 0)
 			return 1;
 		fuzzers[i].fd = fd;
-		fuzzers[i].calls = calls / PROCESSES / THREADS;
+		fuzzers[i].calls = (calls + PROCESSES * THREADS - 1) / (PROCESSES * THREADS);
 		fuzzers[i].state = seed * 1000003 + process * 101 + i + 1;
 		if (pthread_create(&threads[i], NULL, fuzz, &fuzzers[i]))
 			return 1;
