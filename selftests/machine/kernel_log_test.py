@@ -52,6 +52,7 @@ GOOD = [
     "DMA-API: dma_debug_entry pool grown to 131072 (200%)",
     "kmemleak: Kernel memory leak detector initialized (mem pool available: 31526)",
     "kmemleak: Automatic memory scanning thread started",
+    "kmemleak: Cannot allocate a scan area, scanning the full object",
     "kasan: KernelAddressSanitizer initialized",
     "Lock dependency validator: Copyright (c) 2006 Red Hat, Inc., Ingo Molnar",
     "fixar 0000:01:00.0: warning: something that a driver says at its own level",
