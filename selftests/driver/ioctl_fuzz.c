@@ -323,7 +323,7 @@ static void garbage(struct fuzzer *f)
 }
 
 /*
- * What there is of each in a thousand. A submission costs as much as thirty other calls where the kernel is watched, and the
+ * What there is of each in a thousand. A submission costs as much as a dozen other calls where the kernel is watched, and the
  * card's end of it comes on top: so many that a tenth as many jobs as calls reach the card.
  */
 static const struct {
