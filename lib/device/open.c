@@ -40,7 +40,11 @@ static int open_cpu(const struct fixar_device_options *options, const struct log
 		return error;
 	error = is_float32 ? device_float32_open(options->engine, options->threads, device)
 			   : device_cpu_open(options->engine, options->threads, device);
-	if (error)
+	/* The name is an engine's that this processor has. */
+	if (error == -ENOTSUP && is_float32)
+		log_line(log, FIXAR_LOG_ERROR, "engine: float32 has no kernels for \"%s\", expected auto, avx2 or scalar",
+			 options->engine);
+	else if (error)
 		log_line(log, FIXAR_LOG_ERROR, "the CPU device cannot be opened: %s", log_errno(error));
 	return error;
 }
