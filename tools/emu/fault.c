@@ -89,7 +89,7 @@ const struct fault_kind fault_kinds[FAULTS] = {
 	[FAULT_MEMORY_EPOCH] = { "memory-epoch", "card memory loses its contents, MEM_EPOCH steps",
 				 EVENT("command", FAULT_RUNG_NONE) },
 	[FAULT_MEMORY_EPOCH_SILENT] = { "memory-epoch-silent",
-					"the same, but no interrupt says so: errors of readers come first",
+					"the same, and no interrupt says so: readers of the lost memory meet errors",
 					EVENT("command", FAULT_RUNG_NONE) },
 	[FAULT_MEMORY_NOT_READY] = { "memory-not-ready", "STATUS.MEMORY_READY is 0",
 				     STATE("read of STATUS or doorbell", FAULT_RUNG_BUS_RESET) },
