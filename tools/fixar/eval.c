@@ -176,7 +176,7 @@ static int choose_noise(const struct eval_arguments *arguments, struct cell_nois
 	/* The result's own line reads as if there were none. */
 	if (!code && *any)
 		cli_note("Weights are in crossbar cells of %g bits: variation %g, %g levels, seed %llu.", noise->cells.cell_bits,
-			 noise->cells.variation, noise->cells.levels ? noise->cells.levels : exp2(noise->cells.cell_bits),
+			 noise->cells.variation, noise->cells.levels > 0 ? noise->cells.levels : exp2(noise->cells.cell_bits),
 			 (unsigned long long)noise->seed);
 	return code;
 }
