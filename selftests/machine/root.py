@@ -13,8 +13,8 @@ from machine.common import Failure, cache, do, need_root, need_space, output, sa
 
 RELEASE = "trixie"
 BACKPORTS = f"{RELEASE}-backports"
-FROM_BACKPORTS = ["qemu-system-x86"]
-FROM_RELEASE = ["make", "gcc", "libc6-dev", "pahole"]  # what builds a module; the kernel's own build tools come with the kernel
+# QEMU, and what builds a module; the kernel's own build tools come with the kernel.
+PACKAGES = ["qemu-system-x86", "make", "gcc", "libc6-dev", "pahole"]
 
 
 def folder():
@@ -95,15 +95,15 @@ def provision(update=False):
     policy.write_text("#!/bin/sh\nexit 101\n")
     policy.chmod(0o755)
     lists = {path.name.split(":")[0].removesuffix(".list") for path in (folder() / "var/lib/dpkg/info").glob("*.list")}
-    missing = set(FROM_BACKPORTS + FROM_RELEASE) - lists
+    missing = set(PACKAGES) - lists
     if not missing and not update:
         return
     need_space(2.5)
     do_inside(["dpkg", "--configure", "-a"], f"checking the packages of {RELEASE}", 900)  # after an interrupted installation
     do_inside(["apt-get", "-q", "update"], f"reading the package lists of {RELEASE}", 900)
-    do_inside(["apt-get", "-q", "-y", "install", "-t", BACKPORTS] + FROM_BACKPORTS,
-              f"installing QEMU into {RELEASE}", 3600)
-    do_inside(["apt-get", "-q", "-y", "install"] + FROM_RELEASE, f"installing a compiler into {RELEASE}", 1800)
+    # All at once and from one place: QEMU brings libraries of the backports along (libelf, say), with whose siblings of the
+    # release's own a second installation would be at odds.
+    do_inside(["apt-get", "-q", "-y", "install", "-t", BACKPORTS] + PACKAGES, f"installing QEMU and a compiler into {RELEASE}", 3600)
     do_inside(["apt-get", "-q", "clean"], f"tidying {RELEASE}", 300)
 
 
