@@ -46,10 +46,11 @@ def unwritable_directory():
     """A directory that may not be written."""
     directory = tests.folder / "locked"
     directory.mkdir()
-    # Root may write everywhere, so root becomes nobody; the way there must be open for nobody.
+    # Root may write everywhere, so root becomes nobody. The way there must be open for nobody, and so must that to the program, which
+    # the build's folder may not be (below /root, say).
     options = {}
     if os.geteuid() == 0:
-        options = {"user": 65534, "group": 65534, "extra_groups": []}
+        options = {"user": 65534, "group": 65534, "extra_groups": [], "executable": shutil.copy(FIXAR, tests.folder / "fixar")}
         tests.folder.chmod(0o755)
     else:
         directory.chmod(0o555)
