@@ -15,7 +15,7 @@
 #include <linux/types.h>
 
 #define FIXAR_ARENA_MAGIC		0x47415846u	/* "FXAG" in memory order */
-#define FIXAR_ARENA_SCHEMA		2u		/* STEP_SCHEMA of lib/step */
+#define FIXAR_ARENA_SCHEMA		3u		/* STEP_SCHEMA of lib/step */
 #define FIXAR_ARENA_STATE		4096u		/* offset of the state */
 #define FIXAR_ARENA_ALIGN		64u		/* of tensors, and of every offset in a command */
 #define FIXAR_ARENA_HIDDEN_MAX		31u

@@ -12,6 +12,7 @@
 #include "checkpoint/checkpoint.h"
 #include "ddpg/replay.h"
 #include "device/options.h"
+#include "fx/fixed.h"
 
 /* What the readers of a checkpoint have in common. */
 struct source {
@@ -105,6 +106,37 @@ static int read_options(struct source *source, struct fixar_agent_options *optio
 	return read_tensor(source, "options.bits", CHECKPOINT_U32, entry->dim[0], 5, *bits);
 }
 
+/* Schemas 1 and 2 kept the roots of second moments, fraction 29. */
+static void roots_to_moments(uint32_t *moments, size_t count)
+{
+	for (size_t i = 0; i < count; i++) {
+		const uint64_t square = (uint64_t)moments[i] * moments[i];
+
+		moments[i] = square ? fx_moment2_code(square, fx_even_zeros(square)) : 0;
+	}
+}
+
+/* One tensor of the device's state, from a checkpoint with the state's schema. */
+static int read_state_tensor(struct source *source, uint64_t schema, const struct step_tensor *tensor, unsigned char *data)
+{
+	const char *end = strrchr(tensor->name, '.');
+	char name[sizeof(tensor->name) + sizeof("_root")];
+	int error, roots;
+
+	/* Schema 1 had no maxima, and no operands whose fractions follow them. */
+	if (schema == 1 && !strcmp(tensor->name, "gradient_maxima")) {
+		memset(data, 0, tensor->bytes);
+		return 0;
+	}
+	roots = schema < 3 && tensor->dtype == STEP_U32 && end && !strcmp(end, ".moment2");
+	snprintf(name, sizeof(name), "%s%s", tensor->name, roots ? "_root" : "");
+	error = checkpoint_read(source->checkpoint, name, (enum checkpoint_dtype)tensor->dtype, tensor->dim_count, tensor->dim, data,
+				tensor->bytes, source->message, sizeof(source->message));
+	if (!error && roots)
+		roots_to_moments((uint32_t *)(void *)data, tensor->bytes / sizeof(uint32_t));
+	return error;
+}
+
 static int read_device(struct source *source, struct fixar_agent *agent)
 {
 	const struct step_tensor *tensors;
@@ -122,16 +154,12 @@ static int read_device(struct source *source, struct fixar_agent *agent)
 	error = agent_read_state(agent, &tensors, &count, &state);
 	if (error)
 		return error;
-	for (size_t i = 0; i < count && !error; i++) {
-		/* Schema 1 had no maxima, and no operands whose fractions follow them. */
-		if (schema == 1 && !strcmp(tensors[i].name, "gradient_maxima")) {
-			memset(state + tensors[i].offset, 0, tensors[i].bytes);
-			continue;
-		}
-		error = checkpoint_read(source->checkpoint, tensors[i].name, (enum checkpoint_dtype)tensors[i].dtype,
-					tensors[i].dim_count, tensors[i].dim, state + tensors[i].offset,
-					tensors[i].bytes, source->message, sizeof(source->message));
-	}
+	for (size_t i = 0; i < count && !error; i++)
+		error = read_state_tensor(source, schema, &tensors[i], state + tensors[i].offset);
+	if (!error && schema < STEP_SCHEMA && agent->ddpg->options->precision != FIXAR_FLOAT32)
+		log_line(&source->log, FIXAR_LOG_INFO,
+			 "%s: its state is of schema %" PRIu64 ": the policy is what it was, training goes on by the rules of schema %d",
+			 source->directory, schema, STEP_SCHEMA);
 	if (!error) {
 		error = agent->state->ops->state_write(agent->state, state);
 		if (error)

@@ -12,10 +12,11 @@
 #include <string.h>
 
 #include "ddpg/ddpg.h"
+#include "fx/fixed.h"
 
-/* Of the moments in fixed point (lib/ARITHMETIC.md section 2): the first is m, the second sqrt(v). */
+/* Of the moments in fixed point (lib/ARITHMETIC.md section 2). */
 #define MOMENT1_UNIT 0x1p-28
-#define MOMENT2_UNIT 0x1p-29
+#define MOMENT2_UNIT 0x1p-58
 
 static int ends_in(const char *name, const char *end)
 {
@@ -40,12 +41,12 @@ static double diversity_of(const struct step_tensor *first, const struct step_te
 
 	for (size_t i = 0; i < first->bytes; i += 4) {
 		int32_t m;
-		uint32_t s;
+		uint32_t code;
 
 		memcpy(&m, state + first->offset + i, sizeof(m));
-		memcpy(&s, state + second->offset + i, sizeof(s));
+		memcpy(&code, state + second->offset + i, sizeof(code));
 		m_squares += (m * MOMENT1_UNIT) * (m * MOMENT1_UNIT);
-		v_sum += (s * MOMENT2_UNIT) * (s * MOMENT2_UNIT);
+		v_sum += (double)fx_moment2(code) * MOMENT2_UNIT;
 	}
 	return m_squares > 0 ? v_sum / m_squares : NAN;
 }
@@ -77,7 +78,7 @@ double ddpg_gradient_diversity(void *user)
 
 			if (!ends_in(first->name, ".weight.moment1") || first->dtype != STEP_I32)
 				continue;
-			second = find(tensors, count, first->name, strlen(first->name) - 1, "2_root");
+			second = find(tensors, count, first->name, strlen(first->name) - 1, "2");
 			diversity = second ? diversity_of(first, second, state) : NAN;
 			if (!isnan(diversity)) {
 				sum += diversity;

@@ -17,7 +17,7 @@ _Static_assert((INT64_C(-3) >> 1) == -2, "right shift of a negative number must 
 #define FX_GRADIENT 24
 #define FX_WEIGHT 26
 #define FX_WEIGHT_GRADIENT 28
-#define FX_MOMENT2_ROOT 29
+#define FX_MOMENT2 58			/* of v, which is kept as a code: fx_moment2() */
 #define FX_LOSS 22				/* of the statistic of the critic's loss */
 #define FX_NOISE 22				/* of the noise's parameters sigma and theta */
 #define FX_RATIO 28				/* of m / sqrt(v), within Adam */
@@ -84,6 +84,12 @@ static inline unsigned fx_bits(uint64_t x)
 	return x ? 64 - (unsigned)__builtin_clzll(x) : 0;
 }
 
+/* Leading zeros of x > 0, rounded down to an even number. */
+static inline unsigned fx_even_zeros(uint64_t x)
+{
+	return (64 - fx_bits(x)) & ~1u;
+}
+
 /* The largest r with r * r <= x. */
 uint32_t fx_square_root(uint64_t x);
 
@@ -103,6 +109,23 @@ static inline uint32_t fx_reciprocal_square_root(uint32_t x)
 		y = (y * h) >> 30;
 	}
 	return (uint32_t)y;
+}
+
+/*
+ * Second moments are 64-bit numbers kept in 32 bits (section 2): the upper 27 bits are a number M, the lower 5 a shift h, and the
+ * value is floor(M * 2^37 / 4^h). Every 32-bit number is a code.
+ */
+#define FX_MOMENT2_SHIFT UINT32_C(31)		/* the bits of h */
+
+static inline uint64_t fx_moment2(uint32_t code)
+{
+	return (uint64_t)(code & ~FX_MOMENT2_SHIFT) << 32 >> 2 * (code & FX_MOMENT2_SHIFT);
+}
+
+/* The code of v > 0, whose even number of leading zeros is `zeros`: loses less than 2^-25 of v. */
+static inline uint32_t fx_moment2_code(uint64_t v, unsigned zeros)
+{
+	return ((uint32_t)(v << zeros >> 32) & ~FX_MOMENT2_SHIFT) | zeros / 2;
 }
 
 /* tanh; argument and result have fraction FX_ACTIVATION. */

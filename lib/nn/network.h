@@ -45,8 +45,8 @@ struct nn_worker {
 struct nn_parameter {
 	size_t count;
 	int32_t *value;				/* master, fraction FX_WEIGHT */
-	int32_t *moment1;			/* NULL for target networks, as is moment2_root */
-	uint32_t *moment2_root;
+	int32_t *moment1;			/* NULL for target networks, as is moment2 */
+	uint32_t *moment2;
 	int32_t *gradient;			/* dW or db; scratch */
 };
 

@@ -28,6 +28,10 @@ void nn_adam_step_size(const struct nn_adam *adam, uint64_t powers[2], struct pe
 	bits = rate >> 64 ? 64 + fx_bits((uint64_t)(rate >> 64)) : fx_bits((uint64_t)rate);
 	constants->beta1 = adam->beta1;
 	constants->one_minus_beta2 = adam->one_minus_beta2;
+	/* 2^12 * (1 - beta2^t): Adam's epsilon, with the bias that v has. */
+	constants->least_moment2 = (uint32_t)((one - powers[1]) >> 50);
+	if (!constants->least_moment2)
+		constants->least_moment2 = 1;
 	constants->step_mantissa = (uint32_t)(rate >> (bits - 31));
 	constants->step_shift = adam->rate_exponent + 31 - (bits - 31) + (FX_RATIO - FX_WEIGHT);
 }
@@ -38,12 +42,11 @@ static void update_rows(struct nn_worker *worker, const struct nn_parameter *par
 {
 	const struct pe_engine *engine = worker->context->engine;
 	const size_t first = from * width, count = (to - from) * width;
-	struct pe_adam_counts counts = { 0, 0, 0 };
+	struct pe_adam_counts counts = { 0, 0 };
 
-	engine->adam(count, parameter->gradient + first, parameter->moment1 + first, parameter->moment2_root + first, parameter->value + first,
+	engine->adam(count, parameter->gradient + first, parameter->moment1 + first, parameter->moment2 + first, parameter->value + first,
 		     update->adam, &counts);
 	engine->soft_update(count, parameter->value + first, target->value + first, update->tau);
-	worker->saturation[STEP_SATURATION_MOMENT] += counts.moment;
 	worker->saturation[STEP_SATURATION_RATIO] += counts.ratio;
 	worker->saturation[STEP_SATURATION_WEIGHT] += counts.weight;
 }
@@ -107,8 +110,8 @@ static void initialize_parameter(struct nn_parameter *parameter, uint64_t seed, 
 			(int32_t)fx_random_word(seed, FX_RANDOM_WEIGHTS, number, (uint32_t)i) * bound, 31);
 	if (parameter->moment1)
 		memset(parameter->moment1, 0, parameter->count * sizeof(*parameter->moment1));
-	if (parameter->moment2_root)
-		memset(parameter->moment2_root, 0, parameter->count * sizeof(*parameter->moment2_root));
+	if (parameter->moment2)
+		memset(parameter->moment2, 0, parameter->count * sizeof(*parameter->moment2));
 }
 
 void nn_initialize(struct nn_network *network, uint64_t seed, unsigned number)

@@ -129,10 +129,11 @@ struct pe_adam {
 	uint32_t one_minus_beta2;	/* C2, fraction 32 */
 	uint32_t step_mantissa;		/* A, 31 bits */
 	unsigned step_shift;		/* k, 1 to 62 */
+	uint32_t least_moment2;		/* V0, the least v: 1 to 2^12, grows with Adam's bias correction */
 };
 
 struct pe_adam_counts {
-	uint64_t moment, ratio, weight;	/* saturations */
+	uint64_t ratio, weight;		/* saturations */
 };
 
 struct pe_engine {
@@ -152,7 +153,8 @@ struct pe_engine {
 	/* Returns the number of clamps. */
 	uint64_t (*operand)(struct pe_operand *operand, size_t n, int32_t *values);
 
-	void (*adam)(size_t n, const int32_t *gradient, int32_t *moment1, uint32_t *moment2_root, int32_t *weight,
+	/* moment2: codes (fx_moment2()). */
+	void (*adam)(size_t n, const int32_t *gradient, int32_t *moment1, uint32_t *moment2, int32_t *weight,
 		     const struct pe_adam *constants, struct pe_adam_counts *counts);
 
 	/* target += rhu(weight * tau - target * tau, 31) */

@@ -303,7 +303,7 @@ static inline __m256i reciprocal_square_root(__m256i x)
 	return y;
 }
 
-static void avx2_adam(size_t n, const int32_t *gradient, int32_t *moment1, uint32_t *moment2_root, int32_t *weight,
+static void avx2_adam(size_t n, const int32_t *gradient, int32_t *moment1, uint32_t *moment2, int32_t *weight,
 		      const struct pe_adam *constants, struct pe_adam_counts *counts)
 {
 	const __m256i beta1 = _mm256_set1_epi64x(constants->beta1);
@@ -312,38 +312,34 @@ static void avx2_adam(size_t n, const int32_t *gradient, int32_t *moment1, uint3
 	const __m256i mantissa = _mm256_set1_epi64x(constants->step_mantissa);
 	const __m128i step_shift = _mm_cvtsi32_si128((int)constants->step_shift);
 	const __m256i step_half = _mm256_set1_epi64x((long long)(UINT64_C(1) << (constants->step_shift - 1)));
-	const __m256i one = _mm256_set1_epi64x(1), zero = _mm256_setzero_si256(), low32 = _mm256_set1_epi64x(UINT32_MAX);
+	const __m256i least = _mm256_set1_epi64x(constants->least_moment2), minus_one = _mm256_set1_epi64x(-1);
+	const __m256i one = _mm256_set1_epi64x(1), zero = _mm256_setzero_si256(), shift_bits = _mm256_set1_epi64x(FX_MOMENT2_SHIFT);
 	size_t i = 0;
 
 	/* beta1 = 0 makes 1 - beta1 = 2^31, which does not fit a signed multiplier. */
 	for (; constants->beta1 && i + 4 <= n; i += 4) {
 		const __m256i g = load_i32(gradient + i);
-		const __m256i s = _mm256_cvtepu32_epi64(_mm_loadu_si128((const __m128i *)(const void *)(moment2_root + i)));
-		const __m256i s2 = _mm256_mul_epu32(s, s), g2 = _mm256_mul_epi32(g, g);
-		const __m256i decay = _mm256_add_epi64(_mm256_mul_epu32(_mm256_srli_epi64(s2, 32), c2),
-						       _mm256_srli_epi64(_mm256_mul_epu32(s2, c2), 32));
+		const __m256i code = _mm256_cvtepu32_epi64(_mm_loadu_si128((const __m128i *)(const void *)(moment2 + i)));
+		const __m256i old = _mm256_srlv_epi64(_mm256_slli_epi64(_mm256_andnot_si256(shift_bits, code), 32),
+						      _mm256_slli_epi64(_mm256_and_si256(shift_bits, code), 1));
+		const __m256i g2 = _mm256_mul_epi32(g, g);
+		const __m256i decay = _mm256_add_epi64(_mm256_mul_epu32(_mm256_srli_epi64(old, 32), c2),
+						       _mm256_srli_epi64(_mm256_mul_epu32(old, c2), 32));
 		const __m256i gain = _mm256_add_epi64(_mm256_slli_epi64(_mm256_mul_epu32(_mm256_srli_epi64(g2, 32), c2), 2),
 						      _mm256_srli_epi64(_mm256_mul_epu32(g2, c2), 30));
 		__m256i m = _mm256_add_epi64(_mm256_mul_epi32(load_i32(moment1 + i), beta1), _mm256_mul_epi32(g, one_minus_beta1));
-		__m256i v = _mm256_add_epi64(_mm256_sub_epi64(s2, decay), gain);
-		__m256i half_zeros, x, y, root, ratio, w, limited, shift;
+		__m256i v = _mm256_add_epi64(_mm256_sub_epi64(old, decay), gain);
+		__m256i half_zeros, x, y, ratio, w, limited, shift;
 
 		/* Toward zero: a negative sum gets 2^31 - 1 before the shift, whose low 32 bits are all that is used. */
 		m = _mm256_add_epi64(m, _mm256_and_si256(_mm256_cmpgt_epi64(zero, m), _mm256_set1_epi64x(INT32_MAX)));
 		m = _mm256_srli_epi64(m, 31);
 
-		/* max(2^20, v), unsigned: where nothing is set above bit 19. */
-		v = _mm256_blendv_epi8(v, _mm256_set1_epi64x(1 << 20), _mm256_cmpeq_epi64(_mm256_srli_epi64(v, 20), zero));
+		/* max(V0, v), unsigned: a v that looks negative is above 2^63. */
+		v = _mm256_blendv_epi8(v, least, _mm256_and_si256(_mm256_cmpgt_epi64(least, v), _mm256_cmpgt_epi64(v, minus_one)));
 		half_zeros = _mm256_srli_epi64(normalize(&v), 1);
 		x = _mm256_srli_epi64(v, 32);
 		y = reciprocal_square_root(x);
-
-		shift = _mm256_add_epi64(half_zeros, _mm256_set1_epi64x(30));
-		root = _mm256_add_epi64(_mm256_mul_epu32(x, y), _mm256_sllv_epi64(one, _mm256_sub_epi64(shift, one)));
-		root = _mm256_srlv_epi64(root, shift);
-		limited = _mm256_cmpgt_epi64(root, low32);
-		root = _mm256_blendv_epi8(root, low32, limited);
-		counts->moment += lanes(limited);
 
 		shift = _mm256_sub_epi64(_mm256_set1_epi64x(33), half_zeros);
 		ratio = _mm256_add_epi64(_mm256_mul_epi32(m, y), _mm256_sllv_epi64(one, _mm256_sub_epi64(shift, one)));
@@ -355,10 +351,10 @@ static void avx2_adam(size_t n, const int32_t *gradient, int32_t *moment1, uint3
 		counts->weight += lanes(limited);
 
 		store_i32(moment1 + i, m);
-		store_i32((int32_t *)(void *)(moment2_root + i), root);
+		store_i32((int32_t *)(void *)(moment2 + i), _mm256_or_si256(_mm256_andnot_si256(shift_bits, x), half_zeros));
 		store_i32(weight + i, w);
 	}
-	pe_scalar.adam(n - i, gradient + i, moment1 + i, moment2_root + i, weight + i, constants, counts);
+	pe_scalar.adam(n - i, gradient + i, moment1 + i, moment2 + i, weight + i, constants, counts);
 }
 
 static void avx2_soft_update(size_t n, const int32_t *weight, int32_t *target, uint32_t tau)

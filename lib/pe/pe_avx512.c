@@ -282,28 +282,30 @@ static inline __m512i round_half_up_each(__m512i x, __m512i shift)
 }
 
 struct adam_lanes {
-	__m512i beta1, one_minus_beta1, c2, mantissa, step_half;
+	__m512i beta1, one_minus_beta1, c2, least_moment2, mantissa, step_half;
 	__m128i step_shift;
-	uint64_t moment, ratio, weight;
+	uint64_t ratio, weight;
 };
 
-static inline __attribute__((always_inline)) void adam_group(int group, const int32_t *gradient, int32_t *moment1, uint32_t *moment2_root,
+static inline __attribute__((always_inline)) void adam_group(int group, const int32_t *gradient, int32_t *moment1, uint32_t *moment2,
 							     int32_t *weight, struct adam_lanes *lanes)
 {
-	const __m512i epsilon = _mm512_set1_epi64(1 << 20), highest = _mm512_set1_epi64(UINT32_MAX);
+	const __m512i shift_bits = _mm512_set1_epi64(FX_MOMENT2_SHIFT);
 	__m512i g[GROUP], v[GROUP], half_zeros[GROUP], x[GROUP], y[GROUP], m[GROUP], w[GROUP];
 
 	EACH g[j] = load_i32(gradient + 8 * j);
 	EACH {
-		const __m512i s = _mm512_cvtepu32_epi64(_mm256_loadu_si256((const __m256i *)(const void *)(moment2_root + 8 * j)));
-		const __m512i s2 = _mm512_mul_epu32(s, s), g2 = _mm512_mul_epi32(g[j], g[j]);
-		const __m512i decay = _mm512_add_epi64(_mm512_mul_epu32(_mm512_srli_epi64(s2, 32), lanes->c2),
-						       _mm512_srli_epi64(_mm512_mul_epu32(s2, lanes->c2), 32));
+		const __m512i code = _mm512_cvtepu32_epi64(_mm256_loadu_si256((const __m256i *)(const void *)(moment2 + 8 * j)));
+		const __m512i old = _mm512_srlv_epi64(_mm512_slli_epi64(_mm512_andnot_si512(shift_bits, code), 32),
+						      _mm512_slli_epi64(_mm512_and_si512(shift_bits, code), 1));
+		const __m512i g2 = _mm512_mul_epi32(g[j], g[j]);
+		const __m512i decay = _mm512_add_epi64(_mm512_mul_epu32(_mm512_srli_epi64(old, 32), lanes->c2),
+						       _mm512_srli_epi64(_mm512_mul_epu32(old, lanes->c2), 32));
 		const __m512i gain =
 			_mm512_add_epi64(_mm512_slli_epi64(_mm512_mul_epu32(_mm512_srli_epi64(g2, 32), lanes->c2), 2),
 					 _mm512_srli_epi64(_mm512_mul_epu32(g2, lanes->c2), 30));
 
-		v[j] = _mm512_max_epu64(_mm512_add_epi64(_mm512_sub_epi64(s2, decay), gain), epsilon);
+		v[j] = _mm512_max_epu64(_mm512_add_epi64(_mm512_sub_epi64(old, decay), gain), lanes->least_moment2);
 	}
 	EACH half_zeros[j] = _mm512_srli_epi64(_mm512_lzcnt_epi64(v[j]), 1);
 	EACH x[j] = _mm512_srli_epi64(_mm512_sllv_epi64(v[j], _mm512_slli_epi64(half_zeros[j], 1)), 32);
@@ -316,13 +318,7 @@ static inline __attribute__((always_inline)) void adam_group(int group, const in
 		m[j] = _mm512_srai_epi64(m[j], 31);
 		store_i32(moment1 + 8 * j, m[j]);
 	}
-	EACH {
-		const __m512i root =
-			round_half_up_each(_mm512_mul_epu32(x[j], y[j]), _mm512_add_epi64(half_zeros[j], _mm512_set1_epi64(30)));
-
-		lanes->moment += (unsigned)__builtin_popcount(_mm512_cmpgt_epu64_mask(root, highest));
-		store_i32(moment2_root + 8 * j, _mm512_min_epu64(root, highest));
-	}
+	EACH store_i32(moment2 + 8 * j, _mm512_or_si512(_mm512_andnot_si512(shift_bits, x[j]), half_zeros[j]));
 	EACH w[j] = round_half_up_each(_mm512_mul_epi32(m[j], y[j]), _mm512_sub_epi64(_mm512_set1_epi64(33), half_zeros[j]));
 	EACH w[j] = saturate32(w[j], &lanes->ratio);
 	EACH w[j] = _mm512_sra_epi64(_mm512_add_epi64(_mm512_mul_epi32(w[j], lanes->mantissa), lanes->step_half), lanes->step_shift);
@@ -330,7 +326,7 @@ static inline __attribute__((always_inline)) void adam_group(int group, const in
 	EACH store_i32(weight + 8 * j, w[j]);
 }
 
-static void avx512_adam(size_t n, const int32_t *gradient, int32_t *moment1, uint32_t *moment2_root, int32_t *weight,
+static void avx512_adam(size_t n, const int32_t *gradient, int32_t *moment1, uint32_t *moment2, int32_t *weight,
 			const struct pe_adam *constants, struct pe_adam_counts *counts)
 {
 	const int64_t beta1 = constants->beta1;
@@ -338,6 +334,7 @@ static void avx512_adam(size_t n, const int32_t *gradient, int32_t *moment1, uin
 		.beta1 = _mm512_set1_epi64(beta1),
 		.one_minus_beta1 = _mm512_set1_epi64((INT64_C(1) << 31) - beta1),
 		.c2 = _mm512_set1_epi64(constants->one_minus_beta2),
+		.least_moment2 = _mm512_set1_epi64(constants->least_moment2),
 		.mantissa = _mm512_set1_epi64(constants->step_mantissa),
 		.step_half = _mm512_set1_epi64(1LL << (constants->step_shift - 1)),
 		.step_shift = _mm_cvtsi32_si128((int)constants->step_shift),
@@ -346,13 +343,12 @@ static void avx512_adam(size_t n, const int32_t *gradient, int32_t *moment1, uin
 
 	/* 1 - beta1 is 2^31 for beta1 = 0, which a signed 32-bit multiplier does not take: leave that to the scalar engine. */
 	for (; beta1 && i + 8 * GROUP <= n; i += 8 * GROUP)
-		adam_group(GROUP, gradient + i, moment1 + i, moment2_root + i, weight + i, &lanes);
+		adam_group(GROUP, gradient + i, moment1 + i, moment2 + i, weight + i, &lanes);
 	for (; beta1 && i + 8 <= n; i += 8)
-		adam_group(1, gradient + i, moment1 + i, moment2_root + i, weight + i, &lanes);
-	counts->moment += lanes.moment;
+		adam_group(1, gradient + i, moment1 + i, moment2 + i, weight + i, &lanes);
 	counts->ratio += lanes.ratio;
 	counts->weight += lanes.weight;
-	pe_scalar.adam(n - i, gradient + i, moment1 + i, moment2_root + i, weight + i, constants, counts);
+	pe_scalar.adam(n - i, gradient + i, moment1 + i, moment2 + i, weight + i, constants, counts);
 }
 
 static void avx512_soft_update(size_t n, const int32_t *weight, int32_t *target, uint32_t tau)

@@ -252,26 +252,29 @@ static inline uint32x2_t leading_zeros(uint64x2_t v)
 	return vadd_u32(vclz_u32(high), vand_u32(vceqz_u32(high), vclz_u32(low)));
 }
 
-/* v of lib/ARITHMETIC.md section 7 from the old root s and the gradient. */
-static inline uint64x2_t second_moment(uint32x2_t s, int32x2_t g, uint32x2_t c2)
+/* v of lib/ARITHMETIC.md section 7 from the old code and the gradient. */
+static inline uint64x2_t second_moment(uint32x2_t code, int32x2_t g, uint32x2_t c2, uint64x2_t least)
 {
-	const uint64x2_t s2 = vmull_u32(s, s), g2 = vreinterpretq_u64_s64(vmull_s32(g, g));
-	const uint64x2_t epsilon = vdupq_n_u64(UINT64_C(1) << 20);
+	const uint32x2_t shift_bits = vdup_n_u32(FX_MOMENT2_SHIFT);
+	const int64x2_t shift = vreinterpretq_s64_u64(vshll_n_u32(vand_u32(code, shift_bits), 1));
+	const uint64x2_t old = vshlq_u64(vshlq_n_u64(vmovl_u32(vbic_u32(code, shift_bits)), 32), vnegq_s64(shift));
+	const uint64x2_t g2 = vreinterpretq_u64_s64(vmull_s32(g, g));
 	const uint64x2_t decay =
-		vaddq_u64(vmull_u32(vshrn_n_u64(s2, 32), c2), vshrq_n_u64(vmull_u32(vmovn_u64(s2), c2), 32));
+		vaddq_u64(vmull_u32(vshrn_n_u64(old, 32), c2), vshrq_n_u64(vmull_u32(vmovn_u64(old), c2), 32));
 	const uint64x2_t gain = vaddq_u64(vshlq_n_u64(vmull_u32(vshrn_n_u64(g2, 32), c2), 2),
 					  vshrq_n_u64(vmull_u32(vmovn_u64(g2), c2), 30));
-	const uint64x2_t v = vaddq_u64(vsubq_u64(s2, decay), gain);
+	const uint64x2_t v = vaddq_u64(vsubq_u64(old, decay), gain);
 
-	return vbslq_u64(vcltq_u64(v, epsilon), epsilon, v);
+	return vbslq_u64(vcltq_u64(v, least), least, v);
 }
 
-static void neon_adam(size_t n, const int32_t *gradient, int32_t *moment1, uint32_t *moment2_root, int32_t *weight,
+static void neon_adam(size_t n, const int32_t *gradient, int32_t *moment1, uint32_t *moment2, int32_t *weight,
 		      const struct pe_adam *constants, struct pe_adam_counts *counts)
 {
 	const int32x2_t beta1 = vdup_n_s32((int32_t)constants->beta1);
 	const int32x2_t one_minus_beta1 = vdup_n_s32((int32_t)((UINT32_C(1) << 31) - constants->beta1));
 	const uint32x2_t c2 = vdup_n_u32(constants->one_minus_beta2);
+	const uint64x2_t least = vdupq_n_u64(constants->least_moment2);
 	const int32x2_t mantissa = vdup_n_s32((int32_t)constants->step_mantissa);
 	const int64x2_t step_shift = vdupq_n_s64(-(int64_t)constants->step_shift);
 	size_t i = 0;
@@ -280,22 +283,18 @@ static void neon_adam(size_t n, const int32_t *gradient, int32_t *moment1, uint3
 	for (; constants->beta1 && i + 2 <= n; i += 2) {
 		const int32x2_t g = vld1_s32(gradient + i);
 		const int64x2_t mean = vmlal_s32(vmull_s32(vld1_s32(moment1 + i), beta1), g, one_minus_beta1);
-		const uint64x2_t v = second_moment(vld1_u32(moment2_root + i), g, c2);
+		const uint64x2_t v = second_moment(vld1_u32(moment2 + i), g, c2, least);
 		const uint32x2_t zeros = vand_u32(leading_zeros(v), vdup_n_u32(~1u));
 		const uint32x2_t x = vshrn_n_u64(vshlq_u64(v, vreinterpretq_s64_u64(vmovl_u32(zeros))), 32);
 		const uint32x2_t y = reciprocal_square_root(x);
 		const int64x2_t half_zeros = vreinterpretq_s64_u64(vmovl_u32(vshr_n_u32(zeros, 1)));
-		uint64x2_t root;
 		int64x2_t quotient, step;
 		int32x2_t m, ratio;
 
 		/* Toward zero: a negative sum gets 2^31 - 1 before the shift. */
 		m = vshrn_n_s64(vaddq_s64(mean, vandq_s64(vshrq_n_s64(mean, 63), vdupq_n_s64(INT32_MAX))), 31);
 
-		root = vrshlq_u64(vmull_u32(x, y), vsubq_s64(vdupq_n_s64(-30), half_zeros));
-		vst1_u32(moment2_root + i, vqmovn_u64(root));
-		counts->moment +=
-			differing(vreinterpretq_s64_u64(vmovl_u32(vqmovn_u64(root))), vreinterpretq_s64_u64(root));
+		vst1_u32(moment2 + i, vorr_u32(vbic_u32(x, vdup_n_u32(FX_MOMENT2_SHIFT)), vshr_n_u32(zeros, 1)));
 
 		quotient = vrshlq_s64(vmull_s32(m, vreinterpret_s32_u32(y)), vsubq_s64(half_zeros, vdupq_n_s64(33)));
 		ratio = saturate32(quotient, &counts->ratio);
@@ -304,7 +303,7 @@ static void neon_adam(size_t n, const int32_t *gradient, int32_t *moment1, uint3
 		vst1_s32(weight + i, saturate32(vsubq_s64(vmovl_s32(vld1_s32(weight + i)), step), &counts->weight));
 		vst1_s32(moment1 + i, m);
 	}
-	pe_scalar.adam(n - i, gradient + i, moment1 + i, moment2_root + i, weight + i, constants, counts);
+	pe_scalar.adam(n - i, gradient + i, moment1 + i, moment2 + i, weight + i, constants, counts);
 }
 
 static void neon_soft_update(size_t n, const int32_t *weight, int32_t *target, uint32_t tau)

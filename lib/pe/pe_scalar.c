@@ -66,7 +66,7 @@ static uint64_t scalar_operand(struct pe_operand *operand, size_t n, int32_t *va
 	return clamps;
 }
 
-static void scalar_adam(size_t n, const int32_t *gradient, int32_t *moment1, uint32_t *moment2_root, int32_t *weight,
+static void scalar_adam(size_t n, const int32_t *gradient, int32_t *moment1, uint32_t *moment2, int32_t *weight,
 			const struct pe_adam *constants, struct pe_adam_counts *counts)
 {
 	const int64_t beta1 = constants->beta1, one_minus_beta1 = (INT64_C(1) << 31) - beta1;
@@ -75,30 +75,24 @@ static void scalar_adam(size_t n, const int32_t *gradient, int32_t *moment1, uin
 	for (size_t i = 0; i < n; i++) {
 		const int64_t g = gradient[i];
 		const int64_t m = fx_round_toward_zero(moment1[i] * beta1 + g * one_minus_beta1, 31);
-		const uint64_t s2 = (uint64_t)moment2_root[i] * moment2_root[i];
+		const uint64_t old = fx_moment2(moment2[i]);
 		const uint64_t g2 = (uint64_t)(g * g);
-		/* floor(s2 * c2 / 2^32) and floor(g2 * c2 / 2^30), exact, from 32-bit halves. */
-		const uint64_t decay = (s2 >> 32) * c2 + (((s2 & UINT32_MAX) * c2) >> 32);
+		/* floor(old * c2 / 2^32) and floor(g2 * c2 / 2^30), exact, from 32-bit halves. */
+		const uint64_t decay = (old >> 32) * c2 + (((old & UINT32_MAX) * c2) >> 32);
 		const uint64_t gain = (((g2 >> 32) * c2) << 2) + (((g2 & UINT32_MAX) * c2) >> 30);
-		uint64_t v = s2 - decay + gain;
+		uint64_t v = old - decay + gain;
 		unsigned z;
 		uint32_t x, y;
-		uint64_t root;
 		int32_t ratio;
 
-		if (v < UINT64_C(1) << 20)
-			v = UINT64_C(1) << 20;	/* Adam's epsilon */
-		z = (64 - fx_bits(v)) & ~1u;
+		if (v < constants->least_moment2)
+			v = constants->least_moment2;
+		z = fx_even_zeros(v);
 		x = (uint32_t)((v << z) >> 32);
 		y = fx_reciprocal_square_root(x);
-		root = ((uint64_t)x * y + (UINT64_C(1) << (29 + z / 2))) >> (30 + z / 2);
-		if (root > UINT32_MAX) {
-			root = UINT32_MAX;
-			counts->moment++;
-		}
 		ratio = fx_saturate32(fx_round_half_up(m * y, 33 - z / 2), &counts->ratio);
 		moment1[i] = (int32_t)m;
-		moment2_root[i] = (uint32_t)root;
+		moment2[i] = fx_moment2_code(v, z);
 		weight[i] = fx_saturate32(weight[i] - fx_round_half_up((int64_t)ratio * constants->step_mantissa, constants->step_shift),
 					  &counts->weight);
 	}

@@ -77,8 +77,8 @@ static int allocate(struct classifier *c)
 	c->parameter = calloc(c->parameters, sizeof(int32_t));
 	c->gradient = calloc(c->parameters, sizeof(int32_t));
 	c->moment1 = calloc(c->parameters, sizeof(int32_t));
-	c->moment2_root = calloc(c->parameters, sizeof(uint32_t));
-	if (!c->parameter || !c->gradient || !c->moment1 || !c->moment2_root)
+	c->moment2 = calloc(c->parameters, sizeof(uint32_t));
+	if (!c->parameter || !c->gradient || !c->moment1 || !c->moment2)
 		return -ENOMEM;
 	for (uint32_t l = 0; l < c->spec.layers; l++) {
 		struct layer *layer = &c->layer[l];
@@ -170,7 +170,7 @@ void classifier_destroy(struct classifier *c)
 	free(c->parameter);
 	free(c->gradient);
 	free(c->moment1);
-	free(c->moment2_root);
+	free(c->moment2);
 	free(c->dy);
 	free(c->dcolumns);
 	free(c->scratch);
@@ -243,6 +243,6 @@ int32_t *classifier_ranges(struct classifier *c)
 void classifier_reset_moments(struct classifier *c)
 {
 	memset(c->moment1, 0, c->parameters * sizeof(*c->moment1));
-	memset(c->moment2_root, 0, c->parameters * sizeof(*c->moment2_root));
+	memset(c->moment2, 0, c->parameters * sizeof(*c->moment2));
 	c->powers[0] = c->powers[1] = UINT64_C(1) << 62;
 }

@@ -42,7 +42,7 @@ struct classifier {
 	struct layer layer[CLASSIFIER_MAX_LAYERS];
 	size_t parameters;
 	int32_t *parameter, *gradient, *moment1;
-	uint32_t *moment2_root;
+	uint32_t *moment2;
 	uint64_t powers[2];
 	int codes_valid, observe;
 	const struct cell_noise *noise; /* NULL: none */

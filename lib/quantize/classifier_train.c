@@ -101,7 +101,7 @@ double classifier_train(struct classifier *c, size_t images, const int32_t *pixe
 {
 	/* Rate 0.001, beta1 0.9, 1 - beta2 0.001. */
 	static const struct nn_adam adam = { 1932735283, 4294967, 1099511628, 40 };
-	struct pe_adam_counts counts = { 0, 0, 0 };
+	struct pe_adam_counts counts = { 0, 0 };
 	struct pe_adam constants;
 	double loss;
 
@@ -115,7 +115,7 @@ double classifier_train(struct classifier *c, size_t images, const int32_t *pixe
 		through(c, &c->layer[l - 1], c->layer[l].input_gradient, images);
 	}
 	nn_adam_step_size(&adam, c->powers, &constants);
-	c->engine->adam(c->parameters, c->gradient, c->moment1, c->moment2_root, c->parameter, &constants, &counts);
+	c->engine->adam(c->parameters, c->gradient, c->moment1, c->moment2, c->parameter, &constants, &counts);
 	c->codes_valid = 0;
 	return loss;
 }

@@ -28,7 +28,7 @@ static void take_parameter(unsigned char **cursor, struct nn_parameter *paramete
 	parameter->value = take(cursor, count * sizeof(int32_t));
 	if (moments) {
 		parameter->moment1 = take(cursor, count * sizeof(int32_t));
-		parameter->moment2_root = take(cursor, count * sizeof(uint32_t));
+		parameter->moment2 = take(cursor, count * sizeof(uint32_t));
 	}
 }
 

@@ -109,7 +109,7 @@ static void add_parameter(struct layout *layout, const char *prefix, int moments
 		return;
 	snprintf(name, sizeof(name), "%s.moment1", prefix);
 	add(layout, name, STEP_I32, dims, d0, d1, 0);
-	snprintf(name, sizeof(name), "%s.moment2_root", prefix);
+	snprintf(name, sizeof(name), "%s.moment2", prefix);
 	add(layout, name, STEP_U32, dims, d0, d1, 0);
 }
 

@@ -18,7 +18,7 @@
 #include "nn/store.h"
 #include "nn/tables.h"
 
-#define STEP_SCHEMA 2			/* of the arena; changes whenever its layout or meaning does */
+#define STEP_SCHEMA 3			/* of the arena; changes whenever its layout or meaning does */
 #define STEP_MAX_HIDDEN 31
 #define STEP_MAX_LAYERS (STEP_MAX_HIDDEN + 1)
 #define STEP_MAX_WIDTH 16384

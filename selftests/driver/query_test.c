@@ -33,7 +33,7 @@ FIXAR_TEST(query, the_device_is_what_the_contract_allows)
 	EXPECT_EQ(device.arena_granule, 65536);
 	EXPECT_EQ(device.operation_align, 64);
 	EXPECT_NE(device.clock_khz, 0);
-	EXPECT_EQ(device.arena_schema, 2);
+	EXPECT_EQ(device.arena_schema, 3);
 	EXPECT_GE(device.max_width, 1);
 	EXPECT_LE(device.max_width, 16384);
 	EXPECT_GE(device.max_hidden, 1);

@@ -42,7 +42,7 @@ class Layout:
                 for tensor, count in (("weight", outputs * inputs), ("bias", outputs)):
                     self.add(f"{network}.{layer}.{tensor}", "i", count)
                     self.add(f"{network}.{layer}.{tensor}.moment1", "i", count)
-                    self.add(f"{network}.{layer}.{tensor}.moment2_root", "I", count)
+                    self.add(f"{network}.{layer}.{tensor}.moment2", "I", count)
         for network in ("actor", "critic"):
             for layer in range(self.layers):
                 inputs, outputs = self.shape(network, layer)
@@ -67,7 +67,7 @@ class Layout:
         start, kind, _ = self.tensors[name]
         return start + element * (8 if kind == "Q" else 4)
 
-    def header(self, seed=0, batch_max=64, schema=2):
+    def header(self, seed=0, batch_max=64, schema=3):
         return struct.pack("<IIIIQQIIII", 0x47415846, schema, 256, 4096, self.state_bytes, seed, self.observations,
                            self.actions, batch_max, len(self.hidden)) \
             + struct.pack("<31I", *self.hidden, *[0] * (31 - len(self.hidden))) + bytes(84)

@@ -136,7 +136,7 @@ def loading(card):
             fails(device, opcode, WINDOW, 4096, f"opcode {opcode}, limit {limit}", **FIELDS[opcode])
     device.window(BASE, LIMIT)
     width, hidden, samples = card.user(core.MAX_WIDTH), card.user(core.MAX_HIDDEN), card.user(core.MAX_BATCH)
-    wrong = [(0, 0), (0, 0x58414746), (4, 0), (4, 1), (4, 3), (8, 252), (8, 260), (12, 0), (12, 4032), (12, 8192), (16, SMALL.state_bytes - 64),
+    wrong = [(0, 0), (0, 0x58414746), (4, 0), (4, 2), (4, 4), (8, 252), (8, 260), (12, 0), (12, 4032), (12, 8192), (16, SMALL.state_bytes - 64),
              (16, SMALL.state_bytes + 64), (16, 0), (20, 1), (32, 0), (32, width + 1), (36, 0), (36, width + 1), (40, 0),
              (40, samples + 1), (44, 0), (44, hidden + 1), (48, 0), (52, width + 1), (56, 1), (168, 1), (172, 1), (252, 1),
              (32, 0xffffffff), (44, 0xffffffff)]

@@ -46,7 +46,7 @@ def identity(card):
     depth = card.user(core.DEPTH)
     check(2 <= depth <= 256 and depth & depth - 1 == 0, f"FIFO_DEPTH is {depth}")
     check(card.user(core.USER_IRQ) <= 15, "USER_IRQ")
-    expect(card.user(core.SCHEMA), 2, "ARENA_SCHEMA")
+    expect(card.user(core.SCHEMA), 3, "ARENA_SCHEMA")
     for offset, low, high, name in ((0x30, 1, 16384, "MAX_WIDTH"), (0x34, 1, 31, "MAX_HIDDEN"), (0x38, 1, 65536, "MAX_BATCH"),
                                     (0x40, 1, 64, "ARRAY_CORES"), (0x44, 1, 256, "ARRAY_ROWS"), (0x48, 1, 256, "ARRAY_COLUMNS"),
                                     (0x4c, 1, 2, "ARRAY_HALF_LANES"), (0x50, 1, 1024, "ARRAY_OUTPUT_LATENCY"),

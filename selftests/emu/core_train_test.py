@@ -83,7 +83,7 @@ def compare_state(agent, step, what):
     for network, layer, part, *hashes in step.lines["tensor"]:
         name = f"{NETWORKS[network]}.{layer}.{('weight', 'bias')[part]}"
         target = name.replace(".", "_target.", 1)
-        for tensor, wanted in zip((name, name + ".moment1", name + ".moment2_root", target), hashes):
+        for tensor, wanted in zip((name, name + ".moment1", name + ".moment2", target), hashes):
             expect(golden.fnv1a(layout.read(data, tensor)), wanted, f"{what}: hash of {tensor}")
     return data
 
@@ -116,7 +116,7 @@ def golden_case(card, case, number):
                       "gradient_maxima": step.lines["maxima"][0]}
             for network, layer, part, kind, *numbers in step.lines["full"]:
                 name = f"{NETWORKS[network]}.{layer}.{('weight', 'bias')[part]}"
-                name = (name, name + ".moment1", name + ".moment2_root", name.replace(".", "_target.", 1))[kind]
+                name = (name, name + ".moment1", name + ".moment2", name.replace(".", "_target.", 1))[kind]
                 values[name] = numbers
             same_bytes(data, layout.image(values, seed=case.seed, batch_max=agent.batch_max), f"{what}: the whole arena")
         agent.device.do(READ_RANGES)

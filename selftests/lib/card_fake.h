@@ -83,7 +83,7 @@ static inline void fake_reset(void)
 		.arena_granule = FAKE_GRANULE,
 		.operation_align = 64,
 		.clock_khz = 164000,
-		.arena_schema = 2,
+		.arena_schema = 3,
 		.max_width = 1024,
 		.max_hidden = 4,
 		.max_batch = 256,

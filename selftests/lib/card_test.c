@@ -219,8 +219,8 @@ static void test_open_errors(void)
 	fake.info.hw_version = 0x00010007;
 	ktap_ok(!open_device(node, NULL, FIXAR_FIXED32, &device), "a later minor version is taken");
 	fixar_device_close(device);
-	fake.info.arena_schema = 3;
-	expect(node, NULL, FIXAR_FIXED32, -EPROTONOSUPPORT, "agents of schema 3", "agents of another schema");
+	fake.info.arena_schema = 4;
+	expect(node, NULL, FIXAR_FIXED32, -EPROTONOSUPPORT, "agents of schema 4", "agents of another schema");
 	new_node();
 	fake.info.operations = 0x1e;
 	expect(node, NULL, FIXAR_FIXED32, -EOPNOTSUPP, "the card lacks operations", "a card without RELOAD");

@@ -215,7 +215,7 @@ static void test_quantize(const struct pe_engine *engine)
 static void test_adam(const struct pe_engine *engine)
 {
 	int32_t gradient[MAX_LENGTH], weight[2][MAX_LENGTH], moment1[2][MAX_LENGTH];
-	uint32_t root[2][MAX_LENGTH];
+	uint32_t moment2[2][MAX_LENGTH];
 	int passed = 1;
 
 	stream = UINT64_C(11) << 32;
@@ -226,7 +226,7 @@ static void test_adam(const struct pe_engine *engine)
 			between(UINT32_C(1) << 30, (UINT32_C(1) << 31) - 1),
 			between(31, 50),
 		};
-		struct pe_adam_counts counts[2] = { { 0, 0, 0 }, { 0, 0, 0 } };
+		struct pe_adam_counts counts[2] = { { 0, 0 }, { 0, 0 } };
 		uint64_t powers[2] = { UINT64_C(1) << 62, UINT64_C(1) << 62 };
 		const size_t n = between(0, MAX_LENGTH);
 		struct pe_adam constants;
@@ -237,12 +237,12 @@ static void test_adam(const struct pe_engine *engine)
 			gradient[k] = between(0, 3) ? value() : 0;
 			weight[0][k] = weight[1][k] = value();
 			moment1[0][k] = moment1[1][k] = value();
-			root[0][k] = root[1][k] = between(0, 7) ? word() >> between(0, 31) : UINT32_MAX;
+			moment2[0][k] = moment2[1][k] = between(0, 7) ? word() >> between(0, 31) : UINT32_MAX << between(0, 5);
 		}
-		pe_scalar.adam(n, gradient, moment1[0], root[0], weight[0], &constants, &counts[0]);
-		engine->adam(n, gradient, moment1[1], root[1], weight[1], &constants, &counts[1]);
+		pe_scalar.adam(n, gradient, moment1[0], moment2[0], weight[0], &constants, &counts[0]);
+		engine->adam(n, gradient, moment1[1], moment2[1], weight[1], &constants, &counts[1]);
 		passed = !memcmp(weight[0], weight[1], n * sizeof(int32_t)) &&
-			 !memcmp(root[0], root[1], n * sizeof(uint32_t)) &&
+			 !memcmp(moment2[0], moment2[1], n * sizeof(uint32_t)) &&
 			 !memcmp(moment1[0], moment1[1], n * sizeof(int32_t)) &&
 			 !memcmp(&counts[0], &counts[1], sizeof(counts[0]));
 		if (!passed)
@@ -312,23 +312,25 @@ static void test_dead_unit(const struct pe_engine *engine)
 	const struct nn_adam settings = { 1932735283, 4294967, 1099511628, 40 };
 	uint64_t powers[2] = { UINT64_C(1) << 62, UINT64_C(1) << 62 };
 	int32_t gradient[N] = { 0 }, moment1[N], weight[N], faded[N];
-	struct pe_adam_counts counts = { 0, 0, 0 };
+	struct pe_adam_counts counts = { 0, 0 };
 	struct pe_adam constants;
-	uint32_t root[N];
+	uint32_t moment2[N];
 	int64_t farthest = 0;
 
 	stream = UINT64_C(14) << 32;
 	for (int i = 0; i < N; i++) {
 		const int32_t w = (int32_t)word();
 
-		/* A root that its moment can have come with. */
+		const uint64_t root = (uint64_t)(w < 0 ? -(int64_t)w : w) >> i, square = root ? root * root : 1;
+
+		/* A second moment that the first can have come with. */
 		moment1[i] = w >> i;
-		root[i] = (uint32_t)(w < 0 ? -(int64_t)w : w) >> i;
+		moment2[i] = fx_moment2_code(square, fx_even_zeros(square));
 		weight[i] = (int32_t)word() >> 3;
 	}
 	for (int t = 0; t < 101000; t++) {
 		nn_adam_step_size(&settings, powers, &constants);
-		engine->adam(N, gradient, moment1, root, weight, &constants, &counts);
+		engine->adam(N, gradient, moment1, moment2, weight, &constants, &counts);
 		if (t == 999)
 			memcpy(faded, weight, sizeof(weight));
 	}

@@ -726,13 +726,6 @@ static const struct step_tensor *find_tensor(const struct step_tensor *tensors, 
 	return NULL;
 }
 
-static int ends_with(const char *string, const char *end)
-{
-	const size_t length = strlen(string), end_length = strlen(end);
-
-	return length >= end_length && !strcmp(string + length - end_length, end);
-}
-
 /* Same names and dimensions; weights are the conversion of the fixed ones. */
 static void compare_states(struct device_agent *twin, struct device_agent *fixed)
 {
@@ -749,12 +742,10 @@ static void compare_states(struct device_agent *twin, struct device_agent *fixed
 	fixed->ops->state_read(fixed, fixed_state);
 	for (size_t i = 0; i < count; i++) {
 		const struct step_tensor *tensor = &tensors[i], *other;
-		char name[sizeof(tensor->name) + 8];
 
 		ordered &= tensor->offset >= end && tensor->offset % STEP_ALIGNMENT == 0;
 		end = tensor->offset + tensor->bytes;
-		snprintf(name, sizeof(name), "%s%s", tensor->name, ends_with(tensor->name, ".moment2") ? "_root" : "");
-		other = find_tensor(fixed_tensors, fixed_count, name);
+		other = find_tensor(fixed_tensors, fixed_count, tensor->name);
 		if (!other || other->bytes != tensor->bytes || other->dim_count != tensor->dim_count ||
 		    memcmp(other->dim, tensor->dim, sizeof(tensor->dim))) {
 			ktap_note("%s differs in name or size", tensor->name);

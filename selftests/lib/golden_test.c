@@ -129,8 +129,21 @@ static int check_adam_scalars(const struct golden_table *table, const struct gol
 	nn_adam_step_size(&settings, powers, &constants);
 	return golden_same(table, row, 0, (int64_t)powers[0]) && golden_same(table, row, 1, (int64_t)powers[1]) &&
 	       golden_same(table, row, 2, constants.step_mantissa) &&
-	       golden_same(table, row, 3, constants.step_shift) && constants.beta1 == settings.beta1 &&
+	       golden_same(table, row, 3, constants.step_shift) &&
+	       golden_same(table, row, 4, constants.least_moment2) && constants.beta1 == settings.beta1 &&
 	       constants.one_minus_beta2 == settings.one_minus_beta2;
+}
+
+static int check_moment2_value(const struct golden_table *table, const struct golden_row *row)
+{
+	return golden_same(table, row, 0, (int64_t)fx_moment2((uint32_t)row->in[0]));
+}
+
+static int check_moment2_code(const struct golden_table *table, const struct golden_row *row)
+{
+	const uint64_t v = (uint64_t)row->in[0];
+
+	return golden_same(table, row, 0, fx_moment2_code(v, fx_even_zeros(v)));
 }
 
 static int check_following(const struct golden_table *table, const struct golden_row *row)
@@ -400,27 +413,27 @@ static int check_adam_element(const struct golden_table *table, const struct gol
 			      const struct pe_engine *engine)
 {
 	const struct pe_adam constants = { (uint32_t)row->in[4], (uint32_t)row->in[5], (uint32_t)row->in[6],
-					   (unsigned)row->in[7] };
+					   (unsigned)row->in[7], (uint32_t)row->in[8] };
 	int32_t gradient[RUN_MAX] = { 0 }, moment1[RUN_MAX] = { 0 }, weight[RUN_MAX] = { 0 };
-	struct pe_adam_counts counts = { 0, 0, 0 };
-	uint64_t expected[3] = { 0, 0, 0 };
-	uint32_t root[RUN_MAX] = { 0 };
+	struct pe_adam_counts counts = { 0, 0 };
+	uint64_t expected[2] = { 0, 0 };
+	uint32_t moment2[RUN_MAX] = { 0 };
 
 	for (size_t i = 0; i < n; i++) {
 		gradient[i] = (int32_t)row[i % rows].in[0];
 		moment1[i] = (int32_t)row[i % rows].in[1];
-		root[i] = (uint32_t)row[i % rows].in[2];
+		moment2[i] = (uint32_t)row[i % rows].in[2];
 		weight[i] = (int32_t)row[i % rows].in[3];
-		for (int c = 0; c < 3; c++)
+		for (int c = 0; c < 2; c++)
 			expected[c] += (uint64_t)row[i % rows].out[3 + c];
 	}
-	engine->adam(n, gradient, moment1, root, weight, &constants, &counts);
+	engine->adam(n, gradient, moment1, moment2, weight, &constants, &counts);
 	for (size_t i = 0; i < n; i++)
 		if (!golden_same(table, &row[i % rows], 0, moment1[i]) ||
-		    !golden_same(table, &row[i % rows], 1, root[i]) ||
+		    !golden_same(table, &row[i % rows], 1, moment2[i]) ||
 		    !golden_same(table, &row[i % rows], 2, weight[i]))
 			return 0;
-	return counts.moment == expected[0] && counts.ratio == expected[1] && counts.weight == expected[2];
+	return counts.ratio == expected[0] && counts.weight == expected[1];
 }
 
 /* Inputs [constant, constant + constants) of a row are what a call has in common. */
@@ -468,6 +481,8 @@ int main(int argc, char **argv)
 	run_rows("noise", check_noise);
 	run_rows("init", check_init);
 	run_rows("adam_scalars", check_adam_scalars);
+	run_rows("moment2_value", check_moment2_value);
+	run_rows("moment2_code", check_moment2_code);
 	run_rows("following", check_following);
 	run_rows("maxima", check_maxima);
 	run_products("forward", check_forward);
@@ -476,6 +491,6 @@ int main(int argc, char **argv)
 	run_products("requantize", check_engine_requantize);
 	run_passes("quantize", check_quantize, 1, 4);
 	run_passes("soft_update", check_soft_update, 2, 1);
-	run_passes("adam_element", check_adam_element, 4, 4);
+	run_passes("adam_element", check_adam_element, 4, 5);
 	return ktap_finish();
 }

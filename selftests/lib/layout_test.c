@@ -218,7 +218,7 @@ static void test_values(void)
 		IS(MODE_RATE_EXPONENT_MAX, 50), IS(MODE_GRADIENT_SCALE_MIN, (uint64_t)-2), IS(MODE_GRADIENT_SCALE_MAX, 6),
 		IS(MODE_NETWORK_STRIDE, 4), IS(COUNTER_HI, 4),
 		IS(CMS_BYTES, 256 << 10), IS(CMS_ID_VALUE, 0x74736574),
-		IS(ARENA_MAGIC, 0x47415846), IS(ARENA_SCHEMA, 2), IS(ARENA_STATE, 4096), IS(ARENA_ALIGN, 64),
+		IS(ARENA_MAGIC, 0x47415846), IS(ARENA_SCHEMA, 3), IS(ARENA_STATE, 4096), IS(ARENA_ALIGN, 64),
 		IS(ARENA_GRANULE, 64 << 10),
 	};
 
@@ -397,7 +397,7 @@ static void parameter(struct expected *expected, const char *name, size_t elemen
 		return;
 	snprintf(full, sizeof(full), "%s.moment1", name);
 	tensor(expected, full, 4 * elements);
-	snprintf(full, sizeof(full), "%s.moment2_root", name);
+	snprintf(full, sizeof(full), "%s.moment2", name);
 	tensor(expected, full, 4 * elements);
 }
 

@@ -224,10 +224,12 @@ static void test_diversity(void)
 
 		if (!strstr(tensors[t].name, ".weight.moment1"))
 			continue;
-		/* moment2_root lies right behind it, and has as many elements. */
+		/* moment2 lies right behind it, and has as many elements. */
 		for (size_t i = 0; i < tensors[t].bytes / 4; i++) {
 			m += pow(((const int32_t *)(const void *)(state + tensors[t].offset))[i] * 0x1p-28, 2);
-			v += pow(((const uint32_t *)(const void *)(state + tensors[t + 1].offset))[i] * 0x1p-29, 2);
+			const uint32_t code = ((const uint32_t *)(const void *)(state + tensors[t + 1].offset))[i];
+
+			v += ldexp(code >> 5, 37 - 58 - 2 * (int)(code & 31));
 		}
 		ours += v / m;
 		layers++;

@@ -50,11 +50,11 @@ static uint64_t operand(struct pe_operand *operand, size_t n, int32_t *values)
 	return step() ? engine->operand(operand, n, values) : 0;
 }
 
-static void adam(size_t n, const int32_t *gradient, int32_t *moment1, uint32_t *moment2_root, int32_t *weight,
+static void adam(size_t n, const int32_t *gradient, int32_t *moment1, uint32_t *moment2, int32_t *weight,
 		 const struct pe_adam *constants, struct pe_adam_counts *counts)
 {
 	if (step())
-		engine->adam(n, gradient, moment1, moment2_root, weight, constants, counts);
+		engine->adam(n, gradient, moment1, moment2, weight, constants, counts);
 }
 
 static void soft_update(size_t n, const int32_t *weight, int32_t *target, uint32_t tau)

@@ -159,7 +159,7 @@ static const struct step_tensor *parameter(const struct play *play, const char *
 	snprintf(name, sizeof(name), "%s%s.%lld.%s%s", networks[value[0] == 1],
 		 !strcmp(what, "target") ? "_target" : "", (long long)value[1], value[2] ? "bias" : "weight",
 		 !strcmp(what, "m")   ? ".moment1"
-		 : !strcmp(what, "s") ? ".moment2_root"
+		 : !strcmp(what, "v") ? ".moment2"
 				      : "");
 	return find_tensor(play, name);
 }
@@ -199,7 +199,7 @@ static int64_t hash(const unsigned char *bytes, size_t count)
 
 static int same_tensor(struct play *play)
 {
-	static const char *const whats[] = { "value", "m", "s", "target" };
+	static const char *const whats[] = { "value", "m", "v", "target" };
 	int64_t results[4];
 
 	for (int i = 0; i < 4; i++) {
@@ -214,12 +214,18 @@ static int same_tensor(struct play *play)
 
 static int same_full(struct play *play)
 {
-	static const char *const whats[] = { "value", "m", "s", "target" };
+	static const char *const whats[] = { "value", "m", "v", "target" };
 	const struct step_tensor *tensor = parameter(play, whats[play->line->value[3] & 3]);
+	const size_t count = tensor ? tensor->bytes / 4 : 0;
+	int64_t codes[VALUES_MAX];
 
 	if (!tensor)
 		return wrong(play, "there is no such tensor");
-	return same32(play, 4, (const int32_t *)(const void *)(play->state[CARD] + tensor->offset), tensor->bytes / 4);
+	if (tensor->dtype != STEP_U32 || count > VALUES_MAX)
+		return same32(play, 4, (const int32_t *)(const void *)(play->state[CARD] + tensor->offset), count);
+	for (size_t i = 0; i < count; i++) /* second moments are unsigned */
+		codes[i] = ((const uint32_t *)(const void *)(play->state[CARD] + tensor->offset))[i];
+	return same(play, 4, codes, count);
 }
 
 /* ---- Doing ---- */

@@ -29,7 +29,7 @@ class Config:
 
 
 def new_counters():
-    """Section 12: all ten at zero, in their order."""
+    """Section 12: all ten at zero, in their order; "moment" stays there."""
     return dict.fromkeys(ref.COUNTERS, 0)
 
 
@@ -50,15 +50,15 @@ class Parameters:
         self.value = [list(row) for row in rows]
         self.target = [list(row) for row in rows]
         self.m = [[0] * len(row) for row in rows]
-        self.s = [[0] * len(row) for row in rows]
+        self.code = [[0] * len(row) for row in rows]     # of the second moments
 
     def adam(self, gradient, scalars, counters):
         """Section 7 for each element."""
         for i, gradient_row in enumerate(gradient):
             for j, g in enumerate(gradient_row):
-                (self.m[i][j], self.s[i][j], self.value[i][j], moment, ratio, weight) = ref.adam_element(
-                    g, self.m[i][j], self.s[i][j], self.value[i][j], scalars.beta1, scalars.one_minus_beta2, scalars.a, scalars.k)
-                counters["moment"] += moment
+                (self.m[i][j], self.code[i][j], self.value[i][j], ratio, weight) = ref.adam_element(
+                    g, self.m[i][j], self.code[i][j], self.value[i][j], scalars.beta1, scalars.one_minus_beta2, scalars.a,
+                    scalars.k, scalars.v0)
                 counters["ratio"] += ratio
                 counters["weight"] += weight
 
@@ -93,7 +93,7 @@ class Network:
     """Sections 3, 5 and 11: a network together with its target."""
 
     def __init__(self, number, seed, inputs, hidden, outputs, scalars):
-        """Section 11: initial weights; targets are copies, moments 0."""
+        """Section 11: initial weights; targets are copies, moments and codes 0."""
         self.number, self.scalars = number, scalars
         self.layers = []
         widths = (inputs, *hidden, outputs)

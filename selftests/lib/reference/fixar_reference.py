@@ -5,6 +5,7 @@
 """
 
 import math
+import operator
 import struct
 from fractions import Fraction
 
@@ -77,11 +78,28 @@ def requantize(total, from_fraction, to_fraction):
 
 # --- Section 2: formats and operands ---------------------------------------------------------------------------------
 
-ACTIVATION, GRADIENT, WEIGHT, WEIGHT_GRADIENT, ROOT = 20, 24, 26, 28, 29
+ACTIVATION, GRADIENT, WEIGHT, WEIGHT_GRADIENT, MOMENT2 = 20, 24, 26, 28, 58
 ONE = 2**ACTIVATION
-LOWEST_FRACTION = -16   # of any quantizer (section 2, "Operands"); the end of section 2 says -10, the vectors -16
+LOWEST_FRACTION = -16   # of any quantizer (section 2, "Operands" and its end)
 FOLLOWS = 127           # the fraction of a quantizer whose fraction follows a largest absolute value
 MASTER_WIDTH = 32
+
+
+def moment2_value(code):
+    """Section 2, "Second moments": value(code), fraction 58, of any 32-bit number."""
+    return (code // 32) * 2**37 // 4**(code % 32)
+
+
+def moment2_code(v):
+    """Section 2, "Second moments": code(v) of v > 0."""
+    z, x = aligned(v)
+    return x - x % 32 + z // 2
+
+
+def aligned(v):
+    """Section 7: z and x of v > 0."""
+    z = (64 - bits(v)) // 2 * 2
+    return z, v << z >> 32
 
 
 class Quantizer:
@@ -155,14 +173,13 @@ def range_fraction(minimum, maximum, master_fraction, width, headroom, signed):
 
 def dot(a, b):
     """Sections 2 and 3: an exact sum of products modulo 2^64."""
-    return wrap64(sum(x * y for x, y in zip(a, b, strict=True)))
+    if len(a) != len(b):
+        raise ValueError("a sum of products of different lengths")
+    return wrap64(sum(map(operator.mul, a, b)))
 
 
 def forward(x_codes, x_fraction, w_codes, w_fraction, bias):
-    """Section 3: the layer's output before its activation function for each sample, and the number of saturations.
-
-    The document's last line says top - 18; the output's fraction is 20 in section 2 and section 4: taken as top - 20.
-    """
+    """Section 3: the layer's output before its activation function for each sample, and the number of saturations."""
     product = x_fraction + w_fraction
     top = max(product, WEIGHT)
     out, saturated = [], 0
@@ -307,12 +324,13 @@ class AdamScalars:
         self.beta1, self.one_minus_beta2 = beta1, one_minus_beta2
         self.rate, self.rate_exponent = rate, rate_exponent
         self.p1 = self.p2 = 2**62
-        self.a = self.k = 0
+        self.a = self.k = self.v0 = 0
 
     def step(self):
         self.p1 = self.p1 * self.beta1 >> 31
         self.p2 = self.p2 * (2**32 - self.one_minus_beta2) >> 32
         self.a, self.k = step_size(self.p1, self.p2, self.rate, self.rate_exponent)
+        self.v0 = least_moment2(self.p2)
 
 
 def step_size(p1, p2, rate, rate_exponent):
@@ -323,6 +341,11 @@ def step_size(p1, p2, rate, rate_exponent):
     m = rate * c
     excess = bits(m) - 31
     return m >> excess, rate_exponent + 33 - excess
+
+
+def least_moment2(p2):
+    """Section 7: V0 from P2 after its update."""
+    return max(1, (2**62 - p2) >> 50)
 
 
 def rsqrt(x):
@@ -338,18 +361,16 @@ def rsqrt(x):
     return y
 
 
-def adam_element(g, m, s, w, beta1, c2, a, k):
-    """Section 7: new m, s, w of an element, and how often s, the ratio and w were limited."""
+def adam_element(g, m, c, w, beta1, c2, a, k, v0):
+    """Section 7: new m, c (the second moment's code) and w of an element, and how often the ratio and w were limited."""
     new_m = rtz(m * beta1 + g * (2**31 - beta1), 31)
-    v = max(2**20, s * s - (s * s * c2 >> 32) + (g * g * c2 >> 30))
-    z = (64 - bits(v)) // 2 * 2
-    x = v << z >> 32
+    u = moment2_value(c)
+    v = max(v0, u - (u * c2 >> 32) + (g * g * c2 >> 30))
+    z, x = aligned(v)
     y = rsqrt(x)
-    root = rhu(x * y, 30 + z // 2)
-    new_s = min(2**32 - 1, root)
     q, ratio_limited = counted_sat32(rhu(new_m * y, 33 - z // 2))
     new_w, weight_limited = counted_sat32(w - rhu(q * a, k))
-    return new_m, new_s, new_w, int(new_s != root), ratio_limited, weight_limited
+    return new_m, moment2_code(v), new_w, ratio_limited, weight_limited
 
 
 # --- Section 8: soft update ------------------------------------------------------------------------------------------

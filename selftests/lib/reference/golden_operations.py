@@ -159,61 +159,145 @@ ADAM_SETTINGS = (
 
 def adam_scalars_lines():
     lines = ["# adam_scalars: the once-per-step numbers (section 7)",
-             "# columns: B1 C2 L e t | P1 P2 A k          t counts 1, 2, 3...; t = 1 starts anew from P1 = P2 = 2^62"]
+             "# columns: B1 C2 L e t | P1 P2 A k V0          t counts 1, 2, 3...; t = 1 starts anew from P1 = P2 = 2^62"]
     for beta1, c2, rate, exponent, steps in ADAM_SETTINGS:
         scalars = ref.AdamScalars(beta1, c2, rate, exponent)
         for t in range(1, steps + 1):
             scalars.step()
-            lines.append(text_row((beta1, c2, rate, exponent, t), (scalars.p1, scalars.p2, scalars.a, scalars.k)))
+            lines.append(text_row((beta1, c2, rate, exponent, t), (scalars.p1, scalars.p2, scalars.a, scalars.k, scalars.v0)))
     return lines
+
+
+def moment2_value_lines():
+    d = Draws(21)
+    lines = ["# moment2_value: the second moment, fraction 58, that a code stands for (section 2); both unsigned, 32 and 64 bits",
+             "# columns: code | value"]
+    codes = []
+    for h in range(32):
+        for m in (0, 1, 2, 3, 4**9 - 1, 2**25 - 1, 2**25, 2**25 + 1, 2**26, 2**27 - 1, d.unsigned(25), d.between(2**25, 2**27 - 1)):
+            codes.append(m << 5 | h)
+    for h in range(19, 32):  # where a whole number is reached, and half of one
+        unit = 4**h >> 37
+        for m in (unit // 2 - 1, unit // 2, unit // 2 + 1, unit - 1, unit, unit + 1, 3 * unit - 1, 3 * unit):
+            if 0 <= m < 2**27:
+                codes.append(m << 5 | h)
+    codes += [d.between(0, 2**32 - 1) for _ in range(300)] + [d.unsigned(32) for _ in range(100)]
+    for code in codes:
+        lines.append(text_row((code,), (ref.moment2_value(code),)))
+    return lines
+
+
+def moment2_code_lines():
+    d = Draws(22)
+    lines = ["# moment2_code: the code of a second moment v > 0 with fraction 58 (section 2); both unsigned, 64 and 32 bits",
+             "# columns: v | code"]
+    values = []
+    for n in range(65):  # powers of two, every other one a power of four
+        values += [2**n + offset for offset in (-2, -1, 0, 1, 2)]
+        # Ones down to some bit around the code's and x's last, and what lies below it: nothing, half, all.
+        for width in (26, 27, 28, 31, 32, 33):
+            if n > width:
+                unit = 2**(n - width)
+                values += [2**n - unit, 2**n - unit - 1, 2**n - unit // 2, 2**(n - 1) + unit, 2**(n - 1) + unit - 1,
+                           2**(n - 1) + unit // 2]
+    values += [2**64 - 2**37, 2**64 - 2**37 - 1, 2**64 - 2**37 + 1, 2**64 - 2**36, 2**12, 2**12 - 1, 2**12 + 1]
+    for _ in range(100):  # five dropped bits of each kind
+        z = d.between(0, 16) * 2
+        x = d.between(2**25, 2**27 - 1) << 5 | d.choice((0, 1, 15, 16, 17, 31))
+        values.append(((x << 32) + d.choice((0, 2**32 - 1))) >> z)
+    values += [d.between(1, 2**64 - 1) for _ in range(100)] + [d.unsigned(64) for _ in range(300)]
+    for v in values:
+        if 0 < v < 2**64:
+            lines.append(text_row((v,), (ref.moment2_code(v),)))
+    return lines
+
+
+V0 = 2**12                      # after many steps; the largest
+LARGEST_CODE = 2**32 - 32       # the largest second moment's
+SMALL_CODES = (0, 31, 32, 1 << 5 | 18, 1 << 5 | 19, 3 << 5 | 18, (2**25 - 1) << 5 | 31, 2**30 | 31, 2**32 - 1)
+
+
+def code_of(v):
+    return ref.moment2_code(v) if v else 0
 
 
 def adam_element_lines():
     d = Draws(6)
-    lines = ["# adam_element: one element's update (section 7); g, m fraction 28, s fraction 29 unsigned, w fraction 26",
-             "# columns: g m s w B1 C2 A k | m' s' w' nmoment nratio nweight          the counts are 0 or 1"]
+    lines = ["# adam_element: one element's update (section 7); g, m fraction 28, c the code of the second moment, w fraction 26",
+             "# columns: g m c w B1 C2 A k V0 | m' c' w' nratio nweight          the counts are 0 or 1"]
 
-    def row(*inputs):
-        lines.append(text_row(inputs, ref.adam_element(*inputs)))
+    def row(*inputs, v0=V0):
+        lines.append(text_row((*inputs, v0), ref.adam_element(*inputs, v0)))
 
     b1, c2 = ref.beta1_constant("0.9"), ref.one_minus_beta2_constant("0.999")
     a, k = ref.step_size((2**62 * b1) >> 31, (2**62 * (2**32 - c2)) >> 32, *ref.learning_rate_constant("1e-3"))
     gradients = (-2**31, -2**31 + 1, -3, -1, 0, 1, 3, 2**31 - 1)
     for g in gradients:
         for m in (-2**31, -1, 0, 1, 2**31 - 1):
-            for s in (0, 1, 999, 2**32 - 1):
+            for c in (0, code_of(999**2), LARGEST_CODE, 2**32 - 1):
                 for w in (-2**31, 0, 2**31 - 1):
-                    row(g, m, s, w, b1, c2, a, k)
+                    row(g, m, c, w, b1, c2, a, k)
     # Extreme constants: the largest share of the gradient, the smallest, the largest step and the smallest.
     for g in gradients:
-        for s in (0, 2**16, 2**32 - 1):
+        for c in (0, code_of(2**32), LARGEST_CODE):
             for beta1, second, size, shift in ((0, 2**31 - 1, 2**31 - 1, 11), (2**31 - 2**11, 2**12, 2**30, 60),
                                                (2**30, 2**12, 2**31 - 1, 30), (0, 2**12, 2**30, 32)):
-                row(g, d.signed(31), s, d.signed(31), beta1, second, size, shift)
+                row(g, d.signed(31), c, d.signed(31), beta1, second, size, shift)
     # m rounds toward zero, on both sides of nothing.
     for m in range(-12, 13):
-        row(0, m, 1 << 20, 1000, b1, c2, a, k)
-        row(-m, 3 * m, 5000, -1000, b1, c2, a, k)
-    # The end of the decay of s.
-    for s in (0, 1, 2, 3, 498, 499, 500, 501, 999, 1000, 1001, 1002, 2000):
-        row(0, 0, s, 7, b1, c2, a, k)
-        row(0, 5, s, 7, b1, c2, a, k)
+        row(0, m, code_of(2**40), 1000, b1, c2, a, k)
+        row(-m, 3 * m, code_of(5000**2), -1000, b1, c2, a, k)
+    # The end of the decay of v: where floor(u * C2 / 2^32) is one more.
+    for n in (0, 1, 2, 3, 4, 5, 10, 999, 54321):
+        for u in (n * 2**32 // c2 + offset for offset in (-1, 0, 1, 2)):
+            if u >= 0:
+                row(0, 5, code_of(u), 7, b1, c2, a, k, v0=1)
+                row(0, 5, code_of(u), 7, b1, c2, a, k)
+    # The least gradients that count: where floor(g * g * C2 / 2^30) is one more; alone and with what is there.
+    steps = [ref.isqrt(n * 2**30 // c2) for n in (20, 100, 4096, 5000, 10**6)]
+    for g in sorted({*range(-48, 49), *(step + offset for step in steps for offset in (-1, 0, 1, 2))}):
+        row(g, g // 2, 0, 7, b1, c2, a, k, v0=1)
+        row(g, -g // 3, code_of(1500), 7, b1, c2, a, k, v0=1)
+    for g in range(500, 516):
+        row(g, 0, 0, 7, b1, 2**12, a, k, v0=1)
+    # v around its least value: a C2 so small that nothing decays, and the usual one.
+    for v0 in (1, 2, 3, 4, 5, 15, 16, 17, 1023, 1024, 1025, 4094, 4095, 4096):
+        for u in sorted({0, *(max(v0 + offset, 0) for offset in (-2, -1, 0, 1, 2, 3, 4, 5, 6))}):
+            row(0, 9, code_of(u), 7, b1, 2**12, a, k, v0=v0)
+            row(0, -9, code_of(u), 7, b1, c2, a, k, v0=v0)
+            row(16, 9, code_of(u), 7, b1, c2, a, k, v0=v0)
+    for _ in range(400):
+        v0 = d.between(1, 2**d.between(0, 12))
+        row(d.signed(12), d.signed(11), code_of(d.between(0, 4 * v0)), d.signed(28), b1, c2, d.between(2**30, 2**31 - 1),
+            d.between(38, 44), v0=v0)
+    # Codes that code() never gives.
+    for c in SMALL_CODES:
+        for g in (0, 1, -70):
+            for v0 in (1, 2, V0):
+                row(g, 3 * g + 5, c, 7, b1, c2, a, k, v0=v0)
+    for h in range(32):
+        for _ in range(6):
+            row(d.signed(14), d.signed(14), d.unsigned(25) << 5 | h, d.signed(28), b1, c2, d.between(2**30, 2**31 - 1),
+                d.between(38, 44), v0=d.choice((1, 1, d.between(1, V0))))
     for _ in range(700):
-        row(d.signed(31), d.signed(31), d.unsigned(32), d.signed(31), d.between(0, 2**31 - 2**11),
-            d.between(2**12, 2**31 - 1), d.between(2**30, 2**31 - 1), d.between(11, 60))
-    for _ in range(500):  # as in training: m below s, default constants
-        s = d.between(1, 2**d.between(1, 31))
-        row(d.signed(24), d.between(-(s // 2), s // 2), s, d.signed(28), b1, c2, d.between(2**30, 2**31 - 1), d.between(38, 44))
-    for s in range(1020, 1030):  # v around its least value
-        row(0, 9, s, 7, b1, c2, a, k)
-        row(0, 9, s, 7, b1, 2**12, a, k)
+        row(d.signed(31), d.signed(31), d.between(0, 2**32 - 1), d.signed(31), d.between(0, 2**31 - 2**11),
+            d.between(2**12, 2**31 - 1), d.between(2**30, 2**31 - 1), d.between(11, 60), v0=d.between(1, V0))
+    for _ in range(500):  # as in training: m below the root of v (fraction 29), default constants
+        root = d.between(1, 2**d.between(1, 31))
+        row(d.signed(24), d.between(-(root // 2), root // 2), code_of(root * root + d.between(0, root)), d.signed(28), b1, c2,
+            d.between(2**30, 2**31 - 1), d.between(38, 44))
+    # The largest v: above 2^63, and just below 2^64.
+    for c in (LARGEST_CODE, LARGEST_CODE - 32, (2**26 - 1) << 5, 2**31, (2**26 + 1) << 5, (2**26 + 2**16) << 5, (2**26 + 2**17) << 5):
+        for g in (0, -2**31, 2**31 - 1, 2**30):
+            for second in (2**12, c2, 2**31 - 1):
+                row(g, d.signed(31), c, 7, b1, second, a, k, v0=1)
     for inputs in adam_boundaries(b1, c2, a, k):
         row(*inputs)
     d = Draws(20)
     for k in (61, 62):  # the shortest step that the limits of the constants allow: one unit, or none
         for _ in range(40):
             g = d.choice((1, -1)) * d.between(2**28, 2**31 - 1)
-            row(g, g, d.between(1, 2**26), d.signed(20), 0, 2**12, d.between(2**30, 2**31 - 1), k)
+            row(g, g, code_of(d.between(1, 2**26)**2), d.signed(20), 0, 2**12, d.between(2**30, 2**31 - 1), k)
     return lines
 
 
@@ -228,17 +312,17 @@ def adam_boundaries(b1, c2, a, k):
             difference = beside * inverse % 2**31
             for m in (g + difference, g + difference - 2**31):
                 if -2**31 <= m < 2**31:
-                    yield g, m, d.unsigned(31), d.signed(28), b1, c2, a, k
+                    yield g, m, code_of(d.unsigned(62)), d.signed(28), b1, c2, a, k
     # q = m' * y: midpoints, and a unit of m beside them. With g = m, m' is m.
-    for s in (1, 3000, 70001, 2**20 + 7, 2**24 + 1, 2**30 + 3, 2**32 - 2):
-        found = 0
-        for m in range(1, 2**31, 1 if s < 2**20 else 2**12 + 1):
-            z, y = adam_root(m, s, c2)
+    for root in (1, 3000, 70001, 2**20 + 7, 2**24 + 1, 2**30 + 3, 2**32 - 2):
+        found, c = 0, code_of(root * root)
+        for m in range(1, 2**31, 1 if root < 2**20 else 2**12 + 1):
+            z, x = ref.aligned(adam_moment2(m, c, c2))
             shift = 33 - z // 2
-            if m * y % 2**shift == 2**(shift - 1):
+            if m * ref.rsqrt(x) % 2**shift == 2**(shift - 1):
                 for sign in (1, -1):
                     for beside in (-1, 0, 1):
-                        yield sign * m + beside, sign * m + beside, s, 0, b1, c2, a, k
+                        yield sign * m + beside, sign * m + beside, c, 0, b1, c2, a, k
                 found += 1
             if found == 3 or m > 2**24:
                 break
@@ -246,27 +330,42 @@ def adam_boundaries(b1, c2, a, k):
     for shift in (31, 32, 33, 36, 40):
         for _ in range(12):
             m = d.signed(14)
-            yield m, m, d.unsigned(15), d.signed(28), b1, c2, 2**30, shift
-    # s' = x * y: x is a multiple of 2^j whose y is a multiple of 2^(29-j), odd otherwise, and v begins with x.
-    found = 0
-    while found < 12:
-        j = d.between(14, 29)
-        x = d.between(2**30 >> j, (2**32 >> j) - 1) << j | 1 << j
-        if x * ref.rsqrt(x) % 2**30 != 2**29:
-            continue
-        s = ref.isqrt((x << 32) * 2**32 // (2**32 - c2))
-        for root in range(s, min(s + 4, 2**32)):
-            v = root * root - (root * root * c2 >> 32)
-            if ref.bits(v) > 62 and v >> 32 == x:
+            yield m, m, code_of(d.unsigned(30)), d.signed(28), b1, c2, 2**30, shift
+    # q at its limits and beside them: no gradient, so that v does not depend on m.
+    for _ in range(8):
+        c = code_of(d.between(2**12, 2**24)**2)
+        z, x = ref.aligned(adam_moment2(0, c, c2))
+        first = (2**31 << (33 - z // 2)) // ref.rsqrt(x)
+        for new_m in range(first - 2, first + 3):
+            for sign in (1, -1):
+                yield 0, sign * -(-new_m * 2**31 // b1), c, 0, b1, c2, a, k
+    # w at its limits and beside them.
+    for _ in range(8):
+        g, m, c = d.signed(28), d.signed(28), code_of(d.between(1, 2**60))
+        _, _, moved, _, _ = ref.adam_element(g, m, c, 0, b1, c2, a, k, V0)
+        for end in (-2**31, 2**31 - 1):
+            for w in (end - moved - 1, end - moved, end - moved + 1):
+                if -2**31 <= w < 2**31:
+                    yield g, m, c, w, b1, c2, a, k
+    # What the code drops of x: nothing, less than half, half, all.
+    for low in (0, 1, 15, 16, 17, 30, 31):
+        found = 0
+        while found < 8:
+            g, c = d.signed(27), code_of(d.between(2**27, 2**d.between(28, 64) - 1))
+            if ref.aligned(adam_moment2(g, c, c2))[1] % 32 == low:
                 found += 1
-                yield 0, d.signed(30), root, d.signed(28), b1, c2, a, k
+                yield g, d.signed(26), c, d.signed(28), b1, c2, a, k
+    # v just below and above powers of two, from the gradient alone: x full of ones, and one that begins anew.
+    for n in range(28, 62):
+        g = ref.isqrt(2**n) + d.between(1, ref.isqrt(2**n) // 3)
+        for second in (2**(n + 30) // (g * g), 2**(n + 30) // (g * g) + 1):
+            yield g, g // 2, 0, d.signed(28), b1, second, a, k
 
 
-def adam_root(g, s, c2):
-    """z and y of an element."""
-    v = max(2**20, s * s - (s * s * c2 >> 32) + (g * g * c2 >> 30))
-    z = (64 - ref.bits(v)) // 2 * 2
-    return z, ref.rsqrt((v << z) >> 32)
+def adam_moment2(g, c, c2):
+    """v of an element with V0 at its largest."""
+    u = ref.moment2_value(c)
+    return max(V0, u - (u * c2 >> 32) + (g * g * c2 >> 30))
 
 
 def soft_update_lines():
@@ -576,7 +675,8 @@ def environment_action_lines():
 
 FILES = {
     "requantize.txt": requantize_lines, "rhu.txt": rhu_lines, "rtz.txt": rtz_lines, "tanh.txt": tanh_lines,
-    "rsqrt.txt": rsqrt_lines, "adam_scalars.txt": adam_scalars_lines, "adam_element.txt": adam_element_lines,
+    "rsqrt.txt": rsqrt_lines, "moment2_value.txt": moment2_value_lines, "moment2_code.txt": moment2_code_lines,
+    "adam_scalars.txt": adam_scalars_lines, "adam_element.txt": adam_element_lines,
     "soft_update.txt": soft_update_lines, "quantize.txt": quantize_lines, "range_fraction.txt": range_fraction_lines,
     "following.txt": following_lines, "maxima.txt": maxima_lines,
     "philox.txt": philox_lines, "draw.txt": draw_lines, "warm_up.txt": warm_up_lines, "normal.txt": normal_lines,

@@ -30,7 +30,7 @@ HEADER = """\
 #   counters: of this training step alone: activation activation_quantizer weight_quantizer gradient gradient_quantizer
 #     weight_gradient moment ratio weight target_value
 #   adam: network P1 P2
-#   tensor: network, layer, part (0 weights, 1 biases), hashes of the values, of m, of s, of the target's values
+#   tensor: network, layer, part (0 weights, 1 biases), hashes of the values, of m, of the codes of v, of the target's values
 #   maxima: the gradient maxima: of all layers through the actor, through the critic, through the critic to the action
 #   ranges: network, layer, minimum and maximum of the input, of dY, of the weights
 #   explore: one line for each row, the action
@@ -40,7 +40,7 @@ HEADER = """\
 # `initial` lines are the hashes before the first step (after weight_gain), as in `tensor`.
 # A hash is FNV-1a with 64 bits over the elements, row-major, each as four little-endian bytes.
 # The smallest agent (case 0) also gives, to find a difference:
-#   full: after the first step: network, layer, part, what (0 values, 1 m, 2 s, 3 target), then all the elements
+#   full: after the first step: network, layer, part, what (0 values, 1 m, 2 codes of v, 3 target), then all the elements
 #   trace: in the first step and in the first quantized one: name, then intermediate values of the training step: next_action a', q_next q',
 #     target y, q, delta, policy p, q_policy qp, action_gradient dA, actor_last_gradient the actor's last dY, and dW and db
 #     of each network and layer: actor_0_weight_gradient, actor_0_bias_gradient and so on""".splitlines()
@@ -164,14 +164,14 @@ def tensors(agent):
 
 
 def hash_lines(agent, key):
-    return [line(key, network, layer, part, fnv1a(p.value), fnv1a(p.m), fnv1a(p.s), fnv1a(p.target))
+    return [line(key, network, layer, part, fnv1a(p.value), fnv1a(p.m), fnv1a(p.code), fnv1a(p.target))
             for network, layer, part, p in tensors(agent)]
 
 
 def full_lines(agent):
     return [line("full", network, layer, part, what, *fixar_agent.flat(matrix))
             for network, layer, part, p in tensors(agent)
-            for what, matrix in enumerate((p.value, p.m, p.s, p.target))]
+            for what, matrix in enumerate((p.value, p.m, p.code, p.target))]
 
 
 def range_lines(agent):

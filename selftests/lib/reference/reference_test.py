@@ -107,7 +107,7 @@ def rsqrt_error():
 
 @test
 def adam_against_doubles():
-    """1,000 steps of random gradients; v has a least value, as in the fixed-point form."""
+    """1,000 steps of random gradients, so large that the least value of v plays no part."""
     generator = random.Random(3)
     beta1, beta2, rate = 0.9, 0.999, 1e-3
     scalars = ref.AdamScalars(ref.beta1_constant("0.9"), ref.one_minus_beta2_constant("0.999"), *ref.learning_rate_constant("1e-3"))
@@ -120,58 +120,170 @@ def adam_against_doubles():
         for i, scale in enumerate(scales):
             g = round(scale * (generator.gauss(0, 0.5) + offsets[i]) * 2**28)
             g = ref.sat32(g)
-            m, s, w, n_moment, n_ratio, n_weight = ref.adam_element(g, *fixed[i], scalars.beta1, scalars.one_minus_beta2, scalars.a, scalars.k)
-            if n_moment or n_ratio or n_weight:
+            m, c, w, n_ratio, n_weight = ref.adam_element(g, *fixed[i], scalars.beta1, scalars.one_minus_beta2, scalars.a, scalars.k,
+                                                          scalars.v0)
+            if n_ratio or n_weight:
                 return False
-            fixed[i] = (m, s, w)
+            fixed[i] = (m, c, w)
             dm, dv, dw = real[i]
             gradient = g / 2**28
             dm = beta1 * dm + (1 - beta1) * gradient
-            dv = max(beta2 * dv + (1 - beta2) * gradient * gradient, 2.0**(20 - 58))
+            dv = beta2 * dv + (1 - beta2) * gradient * gradient
             correction = math.sqrt(1 - beta2**t) / (1 - beta1**t)
             real[i] = (dm, dv, dw - (rate * correction * dm / math.sqrt(dv)))
     weight = [abs(f[2] / 2**26 - r[2]) / abs(r[2]) for f, r in zip(fixed, real)]
-    root = [abs(f[1] / 2**29 - math.sqrt(r[1])) / math.sqrt(r[1]) for f, r in zip(fixed, real)]
+    second = [abs(ref.moment2_value(f[1]) / 2**58 - r[1]) / r[1] for f, r in zip(fixed, real)]
     large = max(w for w, scale in zip(weight, scales) if scale >= 0.01)
     note(f"Adam, 1,000 steps: relative difference of the weight's way at most {large:.1e} for gradients of 0.01 to 1, "
-         f"{max(weight):.1e} down to 1e-4; of the root of v {max(root):.1e}")
-    return large < 1e-4 and max(weight) < 1e-3
+         f"{max(weight):.1e} down to 1e-4; of v {max(second):.1e}")
+    return large < 1e-4 and max(weight) < 1e-3 and max(second) < 2.0**-15
+
+
+@test
+def moment2_codes():
+    """value(code(v)) is v but for less than 2^-25 of it, toward zero; codes of code() come back; both never decrease."""
+    generator = random.Random(9)
+    values = sorted({*range(1, 3000), *(2**n + offset for n in range(2, 65) for offset in (-2, -1, 0, 1) if 2**n + offset < 2**64),
+                     *(generator.randrange(1, 2**generator.randrange(1, 65)) for _ in range(30000))})
+    good, before, worst = ref.moment2_value(0) == 0, 0, 0.0
+    for v in values:
+        code = ref.moment2_code(v)
+        value = ref.moment2_value(code)
+        good &= 2**30 <= code < 2**32 and ref.moment2_code(value) == code and before <= value <= v and (v - value) * 2**25 < v
+        worst, before = max(worst, (v - value) / v), value
+    note(f"codes of second moments lose at most 2^{math.log2(worst):.4f}")
+    return good
+
+
+LEAST_ROOT = 2.0**-23   # section 7, of V0
+UNIT = 2.0**-28         # of a gradient
+
+
+def adam_steps(draw, steps):
+    """Steps of Adam in units of the learning rate: the reference's; in doubles without an epsilon but with a least root of the
+    second moment after its bias is corrected; in doubles with Adam's usual epsilon 1e-8. And that root, in units of gradients."""
+    scalars = ref.AdamScalars(ref.beta1_constant("0.9"), ref.one_minus_beta2_constant("0.999"), *ref.learning_rate_constant("1e-3"))
+    m = c = 0
+    first = second = 0.0
+    for t in range(1, steps + 1):
+        scalars.step()
+        g = round(draw() / UNIT)
+        m, c, w, *_ = ref.adam_element(g, m, c, 0, scalars.beta1, scalars.one_minus_beta2, scalars.a, scalars.k, scalars.v0)
+        first = 0.9 * first + 0.1 * g * UNIT
+        second = 0.999 * second + 0.001 * (g * UNIT)**2
+        mean, root = first / (1 - 0.9**t), math.sqrt(second / (1 - 0.999**t))
+        yield -w / 2**26 / 1e-3, mean / max(root, LEAST_ROOT), mean / (root + 1e-8), root / UNIT
+
+
+def adam_rounding(step, root):
+    """The most that section 7's roundings change a step of 0.9, 0.999, 1e-3, of an exact one with a least root.
+
+    m loses less than a unit a step, of which 0.9 stays: after the correction of bias less than 10 units, whatever the step. Each
+    floor of v is less than one unit of fraction 58, a quarter of a squared unit of g, of which 0.999 stays: less than 1,000 after
+    the correction, as that of V0; one of them lessens v, one increases it. A code drops 2^-25, so 2^-15 of v in the long run.
+    """
+    root = max(root, LEAST_ROOT / UNIT)
+    wrong = 1000 / 4 / root**2 + 2.0**-15
+    return (10 / root + abs(step)) / math.sqrt(1 - wrong) - abs(step) + 1e-5
+
+
+def adam_small_gradients(steps):
+    """What section 7 says about V0: the largest differences by name, and whether all are within its bounds."""
+    generator = random.Random(8)
+    good, largest = True, {}
+
+    def seen(name, difference):
+        largest[name] = max(largest.get(name, 0.0), difference)
+
+    scales = [10.0**-(2 + n / 4) for n in range(21)] + [3e-7, 3e-6]
+    for scale in scales:
+        for steady in (True, False):
+            draw = (lambda: scale) if steady else (lambda: generator.gauss(0, scale))
+            for fixed, with_floor, with_epsilon, root in adam_steps(draw, steps):
+                kind = "steady" if steady else "random"
+                share = abs(fixed - with_floor) / adam_rounding(with_floor, root)
+                seen("share", share)
+                good &= share <= 1
+                seen(f"{kind}, all", abs(fixed - with_floor))
+                # A random gradient may be much smaller than the others: what has been seen so far counts.
+                for name, least in (("3e-7", 3e-7), ("3e-6", 3e-6)):
+                    if root * UNIT >= least * 0.995:    # of whole units
+                        seen(f"{kind}, {name}, floor, shorter", abs(with_floor) - abs(fixed))
+                        seen(f"{kind}, {name}, floor, longer", abs(fixed) - abs(with_floor))
+                        seen(f"{kind}, {name}, 1e-8, shorter", abs(with_epsilon) - abs(fixed))
+                        seen(f"{kind}, {name}, 1e-8, longer", abs(fixed) - abs(with_epsilon))
+    bounds = {
+        "steady, 3e-7, floor, shorter": 0.12, "steady, 3e-7, floor, longer": 0.02,
+        "steady, 3e-7, 1e-8, shorter": 0.09, "steady, 3e-7, 1e-8, longer": 0.05,
+        "steady, 3e-6, floor, shorter": 0.012, "steady, 3e-6, floor, longer": 0.002,
+        "steady, 3e-6, 1e-8, shorter": 0.01, "steady, 3e-6, 1e-8, longer": 0.005,
+        # Of changing sign, m may be on the way to the other side when it is rounded: longer by as much as shorter.
+        "random, 3e-7, floor, shorter": 0.12, "random, 3e-7, floor, longer": 0.12,
+        "random, 3e-7, 1e-8, shorter": 0.12, "random, 3e-7, 1e-8, longer": 0.12,
+        "random, 3e-6, floor, shorter": 0.012, "random, 3e-6, floor, longer": 0.012,
+        "random, 3e-6, 1e-8, shorter": 0.012, "random, 3e-6, 1e-8, longer": 0.012,
+    }
+    return good and all(largest[name] <= bound for name, bound in bounds.items()), largest
+
+
+@test
+def adam_small_gradients_from_the_first_step_on():
+    """Where a new network's gradients lie: 1e-2 to 1e-7, steady and random, each of the first 1,000 steps. V0 is a least root of
+    2^-23; a V0 whose bias is not corrected is one of 4e-6 at the first step, and found."""
+    good, largest = adam_small_gradients(1000)
+    note("Adam, first 1,000 steps, gradients of 1e-2 to 1e-7: largest differences in units of the learning rate "
+         f"from a least root of 2^-23: steady {largest['steady, all']:.3f}, random {largest['random, all']:.3f}; "
+         f"of what roundings can do {largest['share']:.2f}")
+    for kind in ("steady", "random"):
+        for least in ("3e-7", "3e-6"):
+            texts = [f"{against} {largest[f'{kind}, {least}, {against}, shorter']:.4f} shorter, "
+                     f"{largest[f'{kind}, {least}, {against}, longer']:.4f} longer" for against in ("floor", "1e-8")]
+            note(f"    {kind}, root from {least} on: " + "; ".join(texts))
+    with planted("least_moment2", lambda p2: 2**12):
+        found = not adam_small_gradients(20)[0]
+    scalars = ref.AdamScalars(ref.beta1_constant("0.9"), ref.one_minus_beta2_constant("0.999"), *ref.learning_rate_constant("1e-3"))
+    for t in range(1, 5001):
+        scalars.step()
+        good &= -0.001 < LEAST_ROOT**2 * 2**58 * (1 - 0.999**t) - scalars.v0 < 1.001
+    return good and found
 
 
 @test
 def adam_unit_without_gradient_stays():
     scalars = ref.AdamScalars(ref.beta1_constant("0.9"), ref.one_minus_beta2_constant("0.999"), *ref.learning_rate_constant("1e-3"))
     generator = random.Random(4)
-    m, s, w = 0, 0, 2**26
+    m, c, w = 0, 0, 2**26
 
     def run(steps):
-        nonlocal m, s, w
+        nonlocal m, c, w
         for _ in range(steps):
             scalars.step()
-            m, s, w, *_ = ref.adam_element(0, m, s, w, scalars.beta1, scalars.one_minus_beta2, scalars.a, scalars.k)
+            m, c, w, *_ = ref.adam_element(0, m, c, w, scalars.beta1, scalars.one_minus_beta2, scalars.a, scalars.k, scalars.v0)
 
     for _ in range(200):
         scalars.step()
-        m, s, w, *_ = ref.adam_element(round(generator.gauss(0, 2**24)), m, s, w, scalars.beta1, scalars.one_minus_beta2, scalars.a, scalars.k)
+        g = round(generator.gauss(0, 2**24))
+        m, c, w, *_ = ref.adam_element(g, m, c, w, scalars.beta1, scalars.one_minus_beta2, scalars.a, scalars.k, scalars.v0)
     steps = 0
     while m and steps < 1000:
         run(1)
         steps += 1
     decayed = w
     run(100000)
-    note(f"dead unit: m is 0 after {steps} steps; in 100,000 more the weight moved {w - decayed} units; s came down to {s}")
-    return m == 0 and abs(w - decayed) <= 4
+    note(f"dead unit: m is 0 after {steps} steps; in 100,000 more the weight moved {w - decayed} units; "
+         f"v came down to {ref.moment2_value(c)}")
+    return m == 0 and abs(w - decayed) <= 4 and ref.moment2_value(c) == scalars.v0 == 2**12
 
 
 @test
 def adam_half_up_would_walk():
     """The reason for rtz: with half up, m sticks and the weight walks."""
     scalars = ref.AdamScalars(ref.beta1_constant("0.9"), ref.one_minus_beta2_constant("0.999"), *ref.learning_rate_constant("1e-3"))
-    m, s, w = 1000, 100000, 0
+    m, c, w = 1000, ref.moment2_code(100000**2), 0
     with planted("rtz", ref.rhu):
         for _ in range(10000):
             scalars.step()
-            m, s, w, *_ = ref.adam_element(0, m, s, w, scalars.beta1, scalars.one_minus_beta2, scalars.a, scalars.k)
+            m, c, w, *_ = ref.adam_element(0, m, c, w, scalars.beta1, scalars.one_minus_beta2, scalars.a, scalars.k, scalars.v0)
     note(f"m rounded half up instead: m sticks at {m}, the weight moved {w} units in 10,000 steps")
     return m != 0 and abs(w) > 100000
 
@@ -358,12 +470,24 @@ def planted_rounding_changes_are_found():
         exact = ref.wrap64(total << (top - from_fraction)) >> (top - to_fraction)
         return ref.sat32(exact), int(ref.sat32(exact) != exact)
 
+    def nearest_moment2_code(v):
+        z, x = ref.aligned(v)
+        x = min(x + 16, 2**32 - 1)
+        return x - x % 32 + z // 2
+
+    def nearest_moment2_value(code):
+        return ref.rhu((code // 32) * 2**37, 2 * (code % 32))
+
     original_rsqrt, original_tanh, original_slope = ref.rsqrt, ref.tanh, ref.tanh_slope
     plants = (
         ("soft_update", floor_soft_update, {"soft_update.txt", "train.txt"}),
         ("requantize", floor_requantize, {"requantize.txt", "dx.txt", "dw.txt", "train.txt"}),
         ("rtz", lambda x, s: x >> s, {"rtz.txt", "adam_element.txt", "train.txt"}),
         ("rsqrt", lambda x: original_rsqrt(x) | 1, {"rsqrt.txt", "adam_element.txt", "train.txt"}),
+        ("moment2_code", nearest_moment2_code, {"moment2_code.txt", "adam_element.txt", "train.txt"}),
+        # Of a code that code() gives, nothing is dropped.
+        ("moment2_value", nearest_moment2_value, {"moment2_value.txt", "adam_element.txt"}),
+        ("least_moment2", lambda p2: 2**12, {"adam_scalars.txt", "train.txt"}),
         ("tanh", lambda x: original_tanh(x) if x >= -1000 else original_tanh(x + 1), {"tanh.txt", "train.txt"}),
         ("td_target", lambda r, d, g, q: (ref.sat32(r + (0 if d else (g * q) >> 31)), 0), {"train.txt"}),
         ("tanh_slope", lambda x: original_slope(x) + (x > 1000), {"tanh.txt", "train.txt"}),
@@ -375,6 +499,8 @@ def planted_rounding_changes_are_found():
         if found != expected:
             note(f"{name}: expected {sorted(expected)}, differ {sorted(found)}")
             good = False
+    with planted("least_moment2", lambda p2: (2**62 - p2) >> 50):   # 0 where it must be 1
+        good &= "adam_scalars.txt" in generate_golden.check(["adam_scalars.txt"])
     return good
 
 
