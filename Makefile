@@ -58,6 +58,7 @@ $(O)/%_avx2.o: EXTRA := -mavx2 -O3
 AVX512 := -mavx512f -mavx512cd -mavx512dq -mavx512vl -mavx512bw -mprefer-vector-width=512 -O3
 $(O)/%_avx512.o: EXTRA := $(AVX512)
 $(O)/%_vnni_avx512.o: EXTRA := $(AVX512) -mavx512vnni
+$(O)/%_amx_avx512.o: EXTRA := $(AVX512) -mamx-tile -mamx-int8
 $(O)/lib/float32/%_avx2.o: EXTRA := -mavx2 -mfma -O3
 endif
 $(O)/lib/pe/%_neon.o: EXTRA := -O3

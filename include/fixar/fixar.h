@@ -66,7 +66,7 @@ struct fixar_device;
 
 struct fixar_device_options {
 	size_t size;
-	const char *engine;		/* CPU kernels: "auto" (default, NULL), "scalar", "avx2", "avx512", "neon" */
+	const char *engine;		/* CPU kernels: "auto" (default, NULL), "scalar", "avx2", "avx512", "amx", "neon" */
 	uint32_t threads;		/* 0: one per processor that the process may use */
 	enum fixar_precision precision; /* FIXAR_FLOAT32 opens the float32 twin */
 	fixar_log_fn log;		/* may be NULL */
@@ -93,7 +93,7 @@ int fixar_device_open(const char *name, const struct fixar_device_options *optio
 void fixar_device_close(struct fixar_device *device);
 /* "CPU, avx2, 2 threads", "card /dev/accel/accel0 at 0000:01:00.0, ..."; valid while the device is open. */
 const char *fixar_device_description(const struct fixar_device *device);
-/* Whether this processor can run a named engine; the names in order of preference are "avx512", "avx2", "neon", "scalar". */
+/* Whether this processor can run a named engine; the names in order of preference are "amx", "avx512", "avx2", "neon", "scalar". */
 int fixar_engine_available(const char *engine);
 
 /* ---- Agents ---- */

@@ -19,7 +19,7 @@ static int check_engine(const struct log_sink *log, const char *engine)
 	if (!engine || !strcmp(engine, "auto"))
 		return 0;
 	if (!pe_engine_known(engine)) {
-		log_line(log, FIXAR_LOG_ERROR, "engine: \"%s\" is unknown, expected auto, avx512, avx2, neon or scalar",
+		log_line(log, FIXAR_LOG_ERROR, "engine: \"%s\" is unknown, expected auto, amx, avx512, avx2, neon or scalar",
 			 engine);
 		return -EINVAL;
 	}

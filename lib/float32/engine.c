@@ -16,7 +16,7 @@ static const struct f32_engine *const f32_engines[] = {
 int f32_engine_find(const char *name, const struct f32_engine **engine)
 {
 	/* The names that the fixed-point engines have too, whatever this processor is. */
-	static const char *const known[] = { "scalar", "avx2", "avx512", "neon" };
+	static const char *const known[] = { "scalar", "avx2", "avx512", "amx", "neon" };
 	const int any = !name || !strcmp(name, "auto");
 
 	for (size_t i = 0; i < sizeof(f32_engines) / sizeof(f32_engines[0]); i++) {

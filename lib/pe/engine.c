@@ -7,6 +7,7 @@
 /* In order of preference. */
 static const struct pe_engine *const engines[] = {
 #if defined(__x86_64__)
+	&pe_amx,
 	&pe_avx512_vnni,
 	&pe_avx512,
 	&pe_avx2,
@@ -30,7 +31,7 @@ const struct pe_engine *pe_engine_find(const char *name)
 
 int pe_engine_known(const char *name)
 {
-	static const char *const names[] = { "auto", "scalar", "avx2", "avx512", "neon" };
+	static const char *const names[] = { "auto", "scalar", "avx2", "avx512", "amx", "neon" };
 
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
 		if (!strcmp(name, names[i]))

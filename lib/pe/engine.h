@@ -171,6 +171,7 @@ extern const struct pe_engine pe_scalar;
 #if defined(__x86_64__)
 extern const struct pe_engine pe_avx2;
 extern const struct pe_engine pe_avx512, pe_avx512_vnni; /* one name: pe_engine_find() gives the best that the processor has */
+extern const struct pe_engine pe_amx;
 extern const struct pe_form_ops pe_form_avx2, pe_form_avx512, pe_form_vnni;
 #endif
 #if defined(__aarch64__)
@@ -181,9 +182,20 @@ extern const struct pe_form_ops pe_form_neon;
 /* The most columns that one packed panel of B holds in any engine; work is split at multiples of it. */
 #define PE_PANEL_COLUMNS 16
 
+/* The most rows of A that are packed at a time, multiples of 16: fewer where rows are long. */
+#define PE_STRIP_ROWS 128
+
+static inline size_t pe_strip_rows(size_t depth)
+{
+	const size_t rows = depth ? (PE_STRIP_ROWS << 10) / depth & ~(size_t)15 : PE_STRIP_ROWS;
+
+	return rows > PE_STRIP_ROWS ? PE_STRIP_ROWS : rows ? rows : 16;
+}
+
+/* A panel of B and a strip of A, whose depth is rounded up to 64. */
 static inline size_t pe_scratch_bytes(size_t depth)
 {
-	return (depth * PE_PANEL_COLUMNS * sizeof(int32_t) + 63) & ~(size_t)63;
+	return ((depth + 63) & ~(size_t)63) * (PE_PANEL_COLUMNS + pe_strip_rows(depth)) * sizeof(int32_t);
 }
 
 /* The engine of that name, or the best available one for NULL or "auto"; NULL if there is none of that name or it is not available. */

@@ -9,6 +9,7 @@
 #include <immintrin.h>
 
 #include "fx/fixed.h"
+#include "pe/amx.h"
 #include "pe/engine.h"
 #include "pe/operand.h"
 
@@ -404,6 +405,23 @@ const struct pe_engine pe_avx512_vnni = {
 	.name = "avx512",
 	.available = vnni_available,
 	.product = avx512_product,
+	.quantize = avx512_quantize,
+	.operand = operand_pass,
+	.adam = avx512_adam,
+	.soft_update = avx512_soft_update,
+	.range = avx512_range,
+	.form = &pe_form_vnni,
+};
+
+static int vnni_and_amx_available(void)
+{
+	return vnni_available() && amx_available();
+}
+
+const struct pe_engine pe_amx = {
+	.name = "amx",
+	.available = vnni_and_amx_available,
+	.product = amx_product,
 	.quantize = avx512_quantize,
 	.operand = operand_pass,
 	.adam = avx512_adam,

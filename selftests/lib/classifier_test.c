@@ -198,7 +198,7 @@ static void test_learning(void)
 
 static void test_engines(void)
 {
-	static const char *const names[] = { "avx2", "avx512", "neon" };
+	static const char *const names[] = { "avx2", "avx512", "amx", "neon" };
 	struct classifier *scalar = make(&small, "scalar");
 	size_t count;
 
@@ -344,7 +344,7 @@ static void train_in_cells(struct classifier *c, double variation)
 
 static void test_cells_on_engines(void)
 {
-	static const char *const names[] = { "avx2", "avx512", "neon" };
+	static const char *const names[] = { "avx2", "avx512", "amx", "neon" };
 	struct classifier *scalar = make(&small, "scalar"), *without = make(&small, "scalar"), *perfect = make(&small, "scalar");
 	size_t count;
 	const int32_t *expected = classifier_parameters(scalar, &count);

@@ -12,6 +12,7 @@ static const char *const engine_names[] = {
 #if defined(__x86_64__)
 	"avx2",
 	"avx512",
+	"amx",
 #endif
 #if defined(__aarch64__)
 	"neon",

@@ -88,7 +88,7 @@ BAD_VALUES = [
     ("--reward-scale", "99", "from -30 to 30"),
     ("--replay-capacity", "0", "whole number from 1"),
     ("--threads", "0", "from 1"),
-    ("--engine", "sse9", "auto, scalar, avx2, avx512 or neon"),
+    ("--engine", "sse9", "auto, scalar, avx2, avx512, amx or neon"),
 ]
 
 

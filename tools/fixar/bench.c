@@ -235,7 +235,7 @@ int cmd_bench(int argc, char **argv)
 		{ "precision", 'p', "LIST", 0, "Precisions; default float32,fixed32,qat16,qat16x16", 2 },
 		{ "batch", 'b', "LIST", 0, "Batches; default 64,128,256,512", 2 },
 		{ "threads", KEY_THREADS, "LIST", 0, "Numbers of threads; default 1 and one per processor", 2 },
-		{ "engine", KEY_ENGINE, "NAME", 0, "CPU kernels: auto, scalar, avx2, avx512 or neon", 2 },
+		{ "engine", KEY_ENGINE, "NAME", 0, "CPU kernels: auto, scalar, avx2, avx512, amx or neon", 2 },
 		{ "hidden", KEY_HIDDEN, "N,N", 0, "Widths of the hidden layers; default 400,300", 2 },
 		{ "shape", KEY_SHAPE, "N,N", 0, "Observations and actions; default 17,6 (HalfCheetah's)", 2 },
 		{ "rounds", KEY_ROUNDS, "N", 0, "How often every case is measured; default 5", 2 },

@@ -4,14 +4,14 @@
 #include <errno.h>
 #include <string.h>
 
-static const char *const engines[] = { "auto", "avx512", "avx2", "neon", "scalar" };
+static const char *const engines[] = { "auto", "amx", "avx512", "avx2", "neon", "scalar" };
 
 const char *device_engine(const struct argp_state *state, const char *text)
 {
 	for (size_t i = 0; i < sizeof(engines) / sizeof(engines[0]); i++)
 		if (!strcmp(engines[i], text))
 			return text;
-	argp_error(state, "engine is \"%s\"; expected auto, scalar, avx2, avx512 or neon", text);
+	argp_error(state, "engine is \"%s\"; expected auto, scalar, avx2, avx512, amx or neon", text);
 	return NULL;
 }
 

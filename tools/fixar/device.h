@@ -29,7 +29,7 @@ enum {
 		  DEVICE_KEY_ENGINE,                                                                                  \
 		  "NAME",                                                                                             \
 		  0,                                                                                                  \
-		  "CPU kernels: auto, scalar, avx2, avx512 or neon; the bits are the same",                           \
+		  "CPU kernels: auto, scalar, avx2, avx512, amx or neon; the bits are the same",                           \
 		  3 },                                                                                                \
 	{                                                                                                             \
 		"threads", DEVICE_KEY_THREADS, "N", 0, "Threads; default one per processor; the bits are the same", 3 \

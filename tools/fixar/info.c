@@ -10,7 +10,7 @@
 #include "commands.h"
 #include "info_card.h"
 
-static const char *const engines[] = { "avx512", "avx2", "neon", "scalar" };
+static const char *const engines[] = { "amx", "avx512", "avx2", "neon", "scalar" };
 static const char *const locomotion[] = { "halfcheetah", "hopper", "swimmer" };
 
 #define KEY_JSON 0x1000

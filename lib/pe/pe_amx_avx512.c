@@ -1,0 +1,531 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Products of 32 x 32 bits with AMX, whose tiles multiply bytes. Everything else of the engine "amx" is the AVX-512 engine's.
+ *
+ * An operand is cut into its four bytes, the digits: a = a0 + a1 * 2^8 + a2 * 2^16 + a3 * 2^24, where the last is signed and the others are
+ * not. The sums of products of digits with the same i + j go into one tile S(i + j) of 16 x 16 sums of 32 bits, and what is wanted is
+ *
+ *	sum = S0 + S1 * 2^8 + S2 * 2^16 + ... + S6 * 2^48 modulo 2^64
+ *
+ * S0 to S3 are exact for up to CHUNK products (section 1 of lib/ARITHMETIC.md allows no less). S4 to S6 count modulo 2^32, 2^24, 2^16 only,
+ * so that they may wrap. Where all elements of 16 rows of A, or of 16 columns of B, fit 24 bits, their third digit is the last and signed:
+ * 9 or 12 products of digits rather than 16. Most tensors are so.
+ */
+#include <cpuid.h>
+#include <immintrin.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "pe/amx.h"
+#include "pe/engine.h"
+
+#define ROWS 16			/* of a tile */
+#define COLUMNS 16
+#define BLOCK 64		/* of the depth: bytes in a row of a tile */
+#define DIGITS 4
+#define TILE (ROWS * BLOCK)
+#define CHUNK 8192		/* 4 * 255 * 255 * CHUNK < 2^31 */
+#define SUMS 9			/* S0 to S6, and two more tiles for those with the most products */
+
+_Static_assert(COLUMNS == PE_PANEL_COLUMNS, "panels go into tiles");
+
+/* ---- The processor and the kernel ---- */
+
+#define REQUEST_PERMISSION 0x1023	/* ARCH_REQ_XCOMP_PERM */
+#define TILE_DATA 18			/* the number of the state in XCR0 */
+
+static int has_amx(void)
+{
+	unsigned a, b, c, d;
+
+	return __get_cpuid_count(7, 0, &a, &b, &c, &d) && d >> 24 & 1 && d >> 25 & 1;
+}
+
+int amx_available(void)
+{
+	/* The state of the tiles is large: Linux gives it to processes that ask. Asking again does no harm. */
+	return has_amx() && !syscall(SYS_arch_prctl, REQUEST_PERMISSION, TILE_DATA);
+}
+
+/* All tiles whole. A thread has its own configuration: it is loaded at the beginning of a product and released at its end. */
+static const struct {
+	uint8_t palette, start_row, reserved[14];
+	uint16_t row_bytes[16];
+	uint8_t rows[16];
+} configuration __attribute__((aligned(64))) = {
+	.palette = 1,
+	.row_bytes = { BLOCK, BLOCK, BLOCK, BLOCK, BLOCK, BLOCK, BLOCK, BLOCK },
+	.rows = { ROWS, ROWS, ROWS, ROWS, ROWS, ROWS, ROWS, ROWS },
+};
+
+/* GCC's intrinsics do not say that tiles are read from memory. */
+#define MEMORY_IS_WRITTEN __asm__ volatile("" : : : "memory")
+
+/* ---- Digits ---- */
+
+/*
+ * 16 x 4 elements, which are cut into 64 bytes for each digit, at to[digit * TILE]; bytes 4 n to 4 n + 3 are those of x[0][n] to x[3][n]. In
+ * which order the depth's elements lie does not matter to the sum, if only it is that of both operands: byte 4 n + i of a row of A, and
+ * row n, byte i of a column of B, are element 16 i + n of the block.
+ */
+static inline void cut(const __m512i x[4], uint8_t *to)
+{
+	const __mmask64 odd = 0xaaaaaaaaaaaaaaaa;
+	const __mmask32 upper = 0xaaaaaaaa;
+	const __m512i even01 = _mm512_mask_blend_epi8(odd, x[0], _mm512_slli_epi32(x[1], 8));
+	const __m512i even23 = _mm512_mask_blend_epi8(odd, x[2], _mm512_slli_epi32(x[3], 8));
+	const __m512i odd01 = _mm512_mask_blend_epi8(odd, _mm512_srli_epi32(x[0], 8), x[1]);
+	const __m512i odd23 = _mm512_mask_blend_epi8(odd, _mm512_srli_epi32(x[2], 8), x[3]);
+
+	_mm512_store_si512(to, _mm512_mask_blend_epi16(upper, even01, _mm512_slli_epi32(even23, 16)));
+	_mm512_store_si512(to + TILE, _mm512_mask_blend_epi16(upper, odd01, _mm512_slli_epi32(odd23, 16)));
+	_mm512_store_si512(to + 2 * TILE, _mm512_mask_blend_epi16(upper, _mm512_srli_epi32(even01, 16), even23));
+	_mm512_store_si512(to + 3 * TILE, _mm512_mask_blend_epi16(upper, _mm512_srli_epi32(odd01, 16), odd23));
+}
+
+/* The bits in which elements differ from their sign, gathered. */
+static inline __m512i gather_bits(__m512i bits, const __m512i x[4])
+{
+	for (int i = 0; i < 4; i++)
+		bits = _mm512_or_si512(bits, _mm512_xor_si512(x[i], _mm512_srai_epi32(x[i], 31)));
+	return bits;
+}
+
+/* How many digits they need: 3, or else 4. */
+static inline unsigned digits_of(__m512i bits)
+{
+	return _mm512_test_epi32_mask(bits, _mm512_set1_epi32(-(1 << 23))) ? 4 : 3;
+}
+
+/* The first `count` of from[0], from[stride], ... */
+static inline __m512i load_stride(const int32_t *from, size_t stride, size_t count)
+{
+	const __m512i step = _mm512_set1_epi64((long long)stride);
+	const __m512i index = _mm512_mullo_epi64(step, _mm512_setr_epi64(0, 1, 2, 3, 4, 5, 6, 7));
+	const __mmask16 mask = (__mmask16)((1u << count) - 1);
+	const __m256i zero = _mm256_setzero_si256();
+	const __m256i low = _mm512_mask_i64gather_epi32(zero, (__mmask8)mask, index, from, 4);
+	const __m256i high = _mm512_mask_i64gather_epi32(zero, (__mmask8)(mask >> 8), index, mask >> 8 ? from + 8 * stride : from, 4);
+
+	return _mm512_inserti64x4(_mm512_castsi256_si512(low), high, 1);
+}
+
+static inline __m512i load_some(const int32_t *from, size_t stride, size_t count)
+{
+	if (stride == 1)
+		return _mm512_maskz_loadu_epi32((__mmask16)((1u << count) - 1), from);
+	return load_stride(from, stride, count);
+}
+
+static inline size_t at_most(size_t n, size_t most)
+{
+	return n < most ? n : most;
+}
+
+/* Up to 16 rows of A: tile after tile, the digits of a block side by side. Returns the digits. */
+static unsigned cut_rows(const struct pe_product *p, size_t row, size_t height, uint8_t *to)
+{
+	__m512i bits = _mm512_setzero_si512();
+
+	for (size_t k = 0; k < p->depth; k += BLOCK, to += DIGITS * TILE) {
+		const size_t length = at_most(p->depth - k, BLOCK);
+
+		for (size_t m = 0; m < ROWS; m++) {
+			const int32_t *a = p->a + (row + m) * p->a_row + k * p->a_column;
+			__m512i x[4];
+
+			for (size_t i = 0; i < 4; i++)
+				x[i] = m < height && 16 * i < length ?
+					       load_some(a + 16 * i * p->a_column, p->a_column, at_most(length - 16 * i, 16)) :
+					       _mm512_setzero_si512();
+			bits = gather_bits(bits, x);
+			cut(x, to + m * BLOCK);
+		}
+	}
+	return digits_of(bits);
+}
+
+/* Up to 16 columns of B. */
+static unsigned cut_columns(const struct pe_product *p, size_t column, size_t width, uint8_t *to)
+{
+	const int32_t *b = p->panels ? p->panels + column * p->depth : p->b + column * p->b_column;
+	const size_t b_row = p->panels ? PE_PANEL_COLUMNS : p->b_row, b_column = p->panels ? 1 : p->b_column;
+	__m512i bits = _mm512_setzero_si512();
+
+	for (size_t k = 0; k < p->depth; k += BLOCK, to += DIGITS * TILE) {
+		const size_t length = at_most(p->depth - k, BLOCK);
+
+		for (size_t n = 0; n < BLOCK / 4; n++) {
+			__m512i x[4];
+
+			for (size_t i = 0; i < 4; i++)
+				x[i] = 16 * i + n < length ? load_some(b + (k + 16 * i + n) * b_row, b_column, width) :
+							     _mm512_setzero_si512();
+			bits = gather_bits(bits, x);
+			cut(x, to + n * BLOCK);
+		}
+	}
+	return digits_of(bits);
+}
+
+/* ---- Sums ---- */
+
+/* Sums of digits, row by row; the tiles past S6 add to S3 and S4. */
+struct sums {
+	int32_t of[SUMS][ROWS][COLUMNS];
+} __attribute__((aligned(64)));
+
+#define MORE_S3 7
+#define MORE_S4 8
+
+/* A tile each for the digits of A and B that are being multiplied, and the others for sums. */
+#define A(i) _tile_loadd(6, a + (i) * TILE, BLOCK)
+#define B(j) _tile_loadd(7, b + (j) * TILE, BLOCK)
+
+/* Adds digit i of A times digit j of B to a tile. */
+#define MULTIPLY(tile, i, j)                               \
+	do {                                               \
+		if (i == a_last && j == b_last)            \
+			_tile_dpbssd(tile, 6, 7);          \
+		else if (i == a_last)                      \
+			_tile_dpbsud(tile, 6, 7);          \
+		else if (j == b_last)                      \
+			_tile_dpbusd(tile, 6, 7);          \
+		else                                       \
+			_tile_dpbuud(tile, 6, 7);          \
+	} while (0)
+
+#define STORE(tile, number) _tile_stored(tile, sums->of[number], BLOCK)
+
+static void clear_tiles(void)
+{
+	_tile_zero(0);
+	_tile_zero(1);
+	_tile_zero(2);
+	_tile_zero(3);
+	_tile_zero(4);
+	_tile_zero(5);
+}
+
+/* Blocks of rows and columns with three digits on one side at least: all sums in one go. The digits' numbers are constants where it is inlined. */
+static inline __attribute__((always_inline)) void sum_three(const uint8_t *a, const uint8_t *b, size_t blocks, int a_last, int b_last,
+							    struct sums *sums)
+{
+	clear_tiles();
+	for (; blocks; blocks--, a += DIGITS * TILE, b += DIGITS * TILE) {
+		A(0);
+		B(0);
+		MULTIPLY(0, 0, 0);
+		B(1);
+		MULTIPLY(1, 0, 1);
+		B(2);
+		MULTIPLY(2, 0, 2);
+		if (b_last == 3) {
+			B(3);
+			MULTIPLY(3, 0, 3);
+			A(1);
+			MULTIPLY(4, 1, 3);
+			B(2);
+			MULTIPLY(3, 1, 2);
+		} else {
+			A(1);
+			MULTIPLY(3, 1, 2);
+		}
+		B(1);
+		MULTIPLY(2, 1, 1);
+		B(0);
+		MULTIPLY(1, 1, 0);
+		A(2);
+		MULTIPLY(2, 2, 0);
+		B(1);
+		MULTIPLY(3, 2, 1);
+		B(2);
+		MULTIPLY(4, 2, 2);
+		if (b_last == 3) {
+			B(3);
+			MULTIPLY(5, 2, 3);
+		}
+		if (a_last == 3) {
+			A(3);
+			MULTIPLY(5, 3, 2);
+			B(1);
+			MULTIPLY(4, 3, 1);
+			B(0);
+			MULTIPLY(3, 3, 0);
+		}
+	}
+	STORE(0, 0);
+	STORE(1, 1);
+	STORE(2, 2);
+	STORE(3, 3);
+	STORE(4, 4);
+	if (a_last + b_last > 4)
+		STORE(5, 5);
+}
+
+/* Four digits on both sides: S0 to S3, then S4 to S6. */
+static void sum_four(const uint8_t *a0, const uint8_t *b0, size_t blocks, struct sums *sums)
+{
+	enum { a_last = 3, b_last = 3 };
+	const uint8_t *a = a0, *b = b0;
+
+	clear_tiles();
+	for (size_t i = 0; i < blocks; i++, a += DIGITS * TILE, b += DIGITS * TILE) {
+		A(0);
+		B(0);
+		MULTIPLY(0, 0, 0);
+		B(1);
+		MULTIPLY(1, 0, 1);
+		B(2);
+		MULTIPLY(2, 0, 2);
+		B(3);
+		MULTIPLY(3, 0, 3);
+		A(1);
+		B(2);
+		MULTIPLY(4, 1, 2);
+		B(1);
+		MULTIPLY(2, 1, 1);
+		B(0);
+		MULTIPLY(1, 1, 0);
+		A(2);
+		MULTIPLY(2, 2, 0);
+		B(1);
+		MULTIPLY(3, 2, 1);
+		A(3);
+		B(0);
+		MULTIPLY(4, 3, 0);
+	}
+	STORE(0, 0);
+	STORE(1, 1);
+	STORE(2, 2);
+	STORE(3, 3);
+	STORE(4, MORE_S3);
+	clear_tiles();
+	for (a = a0, b = b0; blocks; blocks--, a += DIGITS * TILE, b += DIGITS * TILE) {
+		A(3);
+		B(1);
+		MULTIPLY(0, 3, 1);
+		B(2);
+		MULTIPLY(1, 3, 2);
+		B(3);
+		MULTIPLY(2, 3, 3);
+		A(2);
+		MULTIPLY(1, 2, 3);
+		B(2);
+		MULTIPLY(3, 2, 2);
+		A(1);
+		B(3);
+		MULTIPLY(0, 1, 3);
+	}
+	STORE(0, 4);
+	STORE(1, 5);
+	STORE(2, 6);
+	STORE(3, MORE_S4);
+}
+
+static void sum_digits(const uint8_t *a, unsigned a_digits, const uint8_t *b, unsigned b_digits, size_t blocks, struct sums *sums)
+{
+	MEMORY_IS_WRITTEN;
+	if (a_digits == 3 && b_digits == 3)
+		sum_three(a, b, blocks, 2, 2, sums);
+	else if (b_digits == 3)
+		sum_three(a, b, blocks, 3, 2, sums);
+	else if (a_digits == 3)
+		sum_three(a, b, blocks, 2, 3, sums);
+	else
+		sum_four(a, b, blocks, sums);
+}
+
+/* ---- From sums to results ---- */
+
+/* 16 numbers of 64 bits. */
+struct wide {
+	__m512i low, high;
+};
+
+static inline struct wide add(struct wide x, struct wide y)
+{
+	const __m512i low = _mm512_add_epi32(x.low, y.low), high = _mm512_add_epi32(x.high, y.high);
+	const __mmask16 carry = _mm512_cmplt_epu32_mask(low, x.low);
+
+	return (struct wide){ low, _mm512_mask_sub_epi32(high, carry, high, _mm512_set1_epi32(-1)) };
+}
+
+/* The sums of a row, of which S`last` is the last. */
+static inline __attribute__((always_inline)) struct wide sum_of_row(const struct sums *sums, size_t row, int last)
+{
+	__m512i s[7], carried, low, high;
+
+	for (int i = 0; i <= last; i++)
+		s[i] = _mm512_load_si512(sums->of[i][row]);
+	if (last == 6) {
+		s[3] = _mm512_add_epi32(s[3], _mm512_load_si512(sums->of[MORE_S3][row]));
+		s[4] = _mm512_add_epi32(s[4], _mm512_load_si512(sums->of[MORE_S4][row]));
+	}
+	low = _mm512_add_epi32(_mm512_add_epi32(s[0], _mm512_slli_epi32(s[1], 8)),
+			       _mm512_add_epi32(_mm512_slli_epi32(s[2], 16), _mm512_slli_epi32(s[3], 24)));
+	/* What each hands on to the next: there is room for that in 32 bits. */
+	carried = _mm512_add_epi32(s[1], _mm512_srai_epi32(s[0], 8));
+	carried = _mm512_add_epi32(s[2], _mm512_srai_epi32(carried, 8));
+	carried = _mm512_add_epi32(s[3], _mm512_srai_epi32(carried, 8));
+	high = _mm512_add_epi32(s[4], _mm512_srai_epi32(carried, 8));
+	if (last > 4)
+		high = _mm512_add_epi32(high, _mm512_slli_epi32(s[5], 8));
+	if (last > 5)
+		high = _mm512_add_epi32(high, _mm512_slli_epi32(s[6], 16));
+	return (struct wide){ low, high };
+}
+
+static inline __m512i even_lanes(struct wide x)
+{
+	return _mm512_mask_blend_epi32(0xaaaa, x.low, _mm512_slli_epi64(x.high, 32));
+}
+
+static inline __m512i odd_lanes(struct wide x)
+{
+	return _mm512_mask_blend_epi32(0xaaaa, _mm512_srli_epi64(x.low, 32), x.high);
+}
+
+static inline struct wide from_lanes(__m512i even, __m512i odd)
+{
+	return (struct wide){ _mm512_mask_blend_epi32(0xaaaa, even, _mm512_slli_epi64(odd, 32)),
+			      _mm512_mask_blend_epi32(0xaaaa, _mm512_srli_epi64(even, 32), odd) };
+}
+
+/* What a panel's columns get besides their sums: bias and rounding constant. */
+static struct wide load_offset(const struct pe_product *p, size_t column, size_t width)
+{
+	const __m128i up = _mm_cvtsi32_si128((int)p->bias_up);
+	const __m512i half = _mm512_set1_epi64(p->down ? (long long)(UINT64_C(1) << (p->down - 1)) : 0);
+	const __m512i bias = p->bias ? _mm512_maskz_loadu_epi32((__mmask16)((1u << width) - 1), p->bias + column) : _mm512_setzero_si512();
+	const struct wide wide = { bias, _mm512_srai_epi32(bias, 31) };
+
+	return from_lanes(_mm512_add_epi64(_mm512_sll_epi64(even_lanes(wide), up), half),
+			  _mm512_add_epi64(_mm512_sll_epi64(odd_lanes(wide), up), half));
+}
+
+static inline struct wide shift_up(struct wide x, unsigned up)
+{
+	const __m128i count = _mm_cvtsi32_si128((int)up);
+
+	return from_lanes(_mm512_sll_epi64(even_lanes(x), count), _mm512_sll_epi64(odd_lanes(x), count));
+}
+
+static inline struct wide shift_down(struct wide x, unsigned down)
+{
+	const __m128i count = _mm_cvtsi32_si128((int)down);
+
+	/* Most are of this kind. */
+	if (down < 32)
+		return (struct wide){ _mm512_or_si512(_mm512_srl_epi32(x.low, count),
+						      _mm512_sll_epi32(x.high, _mm_cvtsi32_si128((int)(32 - down)))),
+				      _mm512_sra_epi32(x.high, count) };
+	return from_lanes(_mm512_sra_epi64(even_lanes(x), count), _mm512_sra_epi64(odd_lanes(x), count));
+}
+
+/* Saturates and stores a row; returns the number of saturations. Columns beyond the edge are sums of zeros without bias: they never saturate. */
+static inline unsigned store_row(struct wide x, size_t width, int32_t *to)
+{
+	const __mmask16 limited = _mm512_cmpneq_epi32_mask(x.high, _mm512_srai_epi32(x.low, 31));
+	unsigned count = 0;
+
+	if (limited) {
+		const __m512i limit = _mm512_xor_si512(_mm512_srai_epi32(x.high, 31), _mm512_set1_epi32(INT32_MAX));
+
+		x.low = _mm512_mask_mov_epi32(x.low, limited, limit);
+		count = (unsigned)__builtin_popcount(limited);
+	}
+	_mm512_mask_storeu_epi32(to, (__mmask16)((1u << width) - 1), x.low);
+	return count;
+}
+
+struct place {
+	size_t row, height, column, width;
+	struct wide offset;
+};
+
+/* `before`: the sums of earlier chunks, or NULL. */
+static inline __attribute__((always_inline)) uint64_t finish_tile(const struct pe_product *p, const struct sums *sums, int last,
+								  const struct wide *before, const struct place *place)
+{
+	uint64_t saturations = 0;
+
+	for (size_t m = 0; m < place->height; m++) {
+		struct wide x = sum_of_row(sums, m, last);
+
+		if (before)
+			x = add(x, before[m]);
+		if (p->up)
+			x = shift_up(x, p->up);
+		x = add(x, place->offset);
+		saturations += store_row(shift_down(x, p->down), place->width, p->c + (place->row + m) * p->c_row + place->column);
+	}
+	return saturations;
+}
+
+static uint64_t tile(const struct pe_product *p, const uint8_t *a, unsigned a_digits, const uint8_t *b, unsigned b_digits,
+		     const struct place *place)
+{
+	const int last = (int)(a_digits + b_digits) - 2;
+	size_t blocks = (p->depth + BLOCK - 1) / BLOCK;
+	struct wide before[ROWS];
+	int chunked = 0;
+	struct sums sums;
+
+	for (; blocks > CHUNK / BLOCK; blocks -= CHUNK / BLOCK) {
+		sum_digits(a, a_digits, b, b_digits, CHUNK / BLOCK, &sums);
+		for (size_t m = 0; m < ROWS; m++) {
+			const struct wide x = last == 4 ? sum_of_row(&sums, m, 4) : last == 5 ? sum_of_row(&sums, m, 5) : sum_of_row(&sums, m, 6);
+
+			before[m] = chunked ? add(before[m], x) : x;
+		}
+		chunked = 1;
+		a += CHUNK / BLOCK * DIGITS * TILE;
+		b += CHUNK / BLOCK * DIGITS * TILE;
+	}
+	sum_digits(a, a_digits, b, b_digits, blocks, &sums);
+	if (last == 4)
+		return finish_tile(p, &sums, 4, chunked ? before : NULL, place);
+	if (last == 5)
+		return finish_tile(p, &sums, 5, chunked ? before : NULL, place);
+	return finish_tile(p, &sums, 6, chunked ? before : NULL, place);
+}
+
+/* ---- Products ---- */
+
+/* Where AMX pays, by measurement: tiles that are mostly filled. */
+static int pays(size_t rows, size_t columns, size_t depth)
+{
+	return rows >= 4 && columns >= 4 && depth >= 8;
+}
+
+uint64_t amx_product(const struct pe_product *p, size_t row_from, size_t row_to, size_t column_from, size_t column_to, void *scratch)
+{
+	const size_t size = (p->depth + BLOCK - 1) / BLOCK * DIGITS * TILE, strip = pe_strip_rows(p->depth);
+	uint8_t *const b = scratch, *const a = b + size;
+	uint64_t saturations = 0;
+
+	if (!pays(row_to - row_from, column_to - column_from, p->depth))
+		return pe_avx512_vnni.product(p, row_from, row_to, column_from, column_to, scratch);
+	_tile_loadconfig(&configuration);
+	for (size_t top = row_from; top < row_to; top += strip) {
+		const size_t bottom = at_most(row_to, top + strip);
+		unsigned a_digits[PE_STRIP_ROWS / ROWS];
+
+		for (size_t m = top; m < bottom; m += ROWS)
+			a_digits[(m - top) / ROWS] = cut_rows(p, m, at_most(bottom - m, ROWS), a + (m - top) / ROWS * size);
+		for (size_t n = column_from; n < column_to; n += COLUMNS) {
+			const size_t width = at_most(column_to - n, COLUMNS);
+			const unsigned b_digits = cut_columns(p, n, width, b);
+			struct place place = { .column = n, .width = width, .offset = load_offset(p, n, width) };
+
+			for (size_t m = top; m < bottom; m += ROWS) {
+				place.row = m;
+				place.height = at_most(bottom - m, ROWS);
+				saturations += tile(p, a + (m - top) / ROWS * size, a_digits[(m - top) / ROWS], b, b_digits, &place);
+			}
+		}
+	}
+	_tile_release();
+	return saturations;
+}
