@@ -6,9 +6,9 @@
 #include "pe/engine.h"
 
 /* Whether processor and kernel let this process use AMX. */
-int amx_available(void);
+int pe_amx_available(void);
 
 /* As pe_engine.product. */
-uint64_t amx_product(const struct pe_product *product, size_t row_from, size_t row_to, size_t column_from, size_t column_to, void *scratch);
+uint64_t pe_amx_product(const struct pe_product *product, size_t row_from, size_t row_to, size_t column_from, size_t column_to, void *scratch);
 
 #endif /* FIXAR_LIB_PE_AMX_H */

@@ -41,7 +41,7 @@ static int has_amx(void)
 	return __get_cpuid_count(7, 0, &a, &b, &c, &d) && d >> 24 & 1 && d >> 25 & 1;
 }
 
-int amx_available(void)
+int pe_amx_available(void)
 {
 	/* The state of the tiles is large: Linux gives it to processes that ask. Asking again does no harm. */
 	return has_amx() && !syscall(SYS_arch_prctl, REQUEST_PERMISSION, TILE_DATA);
@@ -493,13 +493,13 @@ static uint64_t tile(const struct pe_product *p, const uint8_t *a, unsigned a_di
 
 /* ---- Products ---- */
 
-/* Where AMX pays, by measurement: tiles that are mostly filled. */
+/* Where AMX pays, by measurement: tiles that are mostly filled, and enough of them for the work of cutting. */
 static int pays(size_t rows, size_t columns, size_t depth)
 {
-	return rows >= 4 && columns >= 4 && depth >= 8;
+	return (rows >= 8 && depth >= 32) || (rows >= 16 && columns >= 64 && depth >= 16);
 }
 
-uint64_t amx_product(const struct pe_product *p, size_t row_from, size_t row_to, size_t column_from, size_t column_to, void *scratch)
+uint64_t pe_amx_product(const struct pe_product *p, size_t row_from, size_t row_to, size_t column_from, size_t column_to, void *scratch)
 {
 	const size_t size = (p->depth + BLOCK - 1) / BLOCK * DIGITS * TILE, strip = pe_strip_rows(p->depth);
 	uint8_t *const b = scratch, *const a = b + size;

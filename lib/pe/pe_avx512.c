@@ -415,13 +415,13 @@ const struct pe_engine pe_avx512_vnni = {
 
 static int vnni_and_amx_available(void)
 {
-	return vnni_available() && amx_available();
+	return vnni_available() && pe_amx_available();
 }
 
 const struct pe_engine pe_amx = {
 	.name = "amx",
 	.available = vnni_and_amx_available,
-	.product = amx_product,
+	.product = pe_amx_product,
 	.quantize = avx512_quantize,
 	.operand = operand_pass,
 	.adam = avx512_adam,

@@ -146,6 +146,108 @@ static void test_products(const struct pe_engine *engine)
 	free(scratch);
 }
 
+/*
+ * Shapes that engines take in more than one piece each way, and values at the ends of what one, two, three and four bytes hold: bytes of
+ * 255 make the largest sums of products of bytes, and a single wide element among narrow ones must not be overlooked.
+ */
+static void fill_bytes(int32_t *values, size_t n)
+{
+	static const int32_t constants[] = { -1, 0x00ffffff, INT32_MAX, INT32_MIN, INT32_MIN + 0x00ffffff, (1 << 23) - 1, -(1 << 23), -(1 << 7) };
+	static const int32_t ends[] = { (1 << 23) - 1, 1 << 23, -(1 << 23), -(1 << 23) - 1, (1 << 15) - 1, -(1 << 15), 0, -1, 1 };
+	const uint32_t kind = between(0, 4);
+	const int32_t constant = constants[between(0, 7)];
+
+	for (size_t i = 0; i < n; i++)
+		values[i] = kind == 0 ? constant : kind == 1 ? value() : (int32_t)word() >> between(8, 31);
+	if (kind == 3)
+		values[between(0, (uint32_t)n - 1)] = ends[between(0, 3)];
+	for (size_t i = 0; kind == 4 && i < n; i++)
+		values[i] = ends[between(0, 8)];
+}
+
+struct large {
+	uint32_t rows, columns, depth;	/* the most */
+	int times;
+	const char *name;
+};
+
+static int32_t *allocate(size_t n)
+{
+	int32_t *memory = calloc(n, sizeof(int32_t));
+
+	if (!memory)
+		abort();
+	return memory;
+}
+
+static int same_large_product(const struct pe_engine *engine, enum pattern pattern, const struct large *most)
+{
+	const int turned = pattern == DW || pattern == ANY_STRIDE;
+	struct pe_product p = {
+		.rows = between(1, most->rows), .columns = between(1, most->columns),
+		.depth = between(most->depth > 8192 ? 8192 : 1, most->depth),
+		.up = between(0, 3) ? 0 : between(1, 40), .bias_up = between(0, 40),
+		.down = between(0, 7) ? between(10, 40) : between(0, 63),
+	};
+	const size_t row_from = between(0, 2) ? 0 : between(0, (uint32_t)p.rows), row_to = between((uint32_t)row_from, (uint32_t)p.rows);
+	const size_t column_from = between(0, 2) ? 0 : between(0, (uint32_t)p.columns);
+	const size_t column_to = between((uint32_t)column_from, (uint32_t)p.columns), spread = pattern == ANY_STRIDE ? 2 : 1;
+	const size_t results = p.rows * p.columns;
+	int32_t *a = allocate(p.rows * p.depth), *b = allocate(p.columns * p.depth * spread + 1), *bias = allocate(p.columns);
+	int32_t *expected = allocate(results), *result = allocate(results);
+	void *scratch = aligned_alloc(64, pe_scratch_bytes(p.depth));
+	uint64_t expected_count, count;
+	int same;
+
+	fill_bytes(a, p.rows * p.depth);
+	fill_bytes(b, p.columns * p.depth * spread);
+	fill(bias, p.columns);
+	p.a = a;
+	p.b = b;
+	p.bias = between(0, 1) ? bias : NULL;
+	p.a_row = turned ? 1 : p.depth;
+	p.a_column = turned ? p.rows : 1;
+	p.b_row = pattern == FORWARD ? 1 : pattern == ANY_STRIDE ? 2 : p.columns;
+	p.b_column = pattern == FORWARD ? p.depth : pattern == ANY_STRIDE ? 2 * p.depth : 1;
+	p.c_row = p.columns;
+	p.c = expected;
+	expected_count = pe_scalar.product(&p, row_from, row_to, column_from, column_to, NULL);
+	p.c = result;
+	count = engine->product(&p, row_from, row_to, column_from, column_to, scratch);
+	same = count == expected_count && !memcmp(expected, result, results * sizeof(int32_t));
+	if (!same)
+		ktap_note("%s, %zu x %zu, depth %zu, rows %zu to %zu, columns %zu to %zu, up %u, down %u: %" PRIu64
+			  " saturations, expected %" PRIu64,
+			  pattern_names[pattern], p.rows, p.columns, p.depth, row_from, row_to, column_from, column_to, p.up, p.down,
+			  count, expected_count);
+	free(a);
+	free(b);
+	free(bias);
+	free(expected);
+	free(result);
+	free(scratch);
+	return same;
+}
+
+static void test_large_products(const struct pe_engine *engine)
+{
+	static const struct large kinds[] = {
+		{ 150, 70, 200, 60, "several tiles each way" },
+		{ 300, 20, 40, 30, "several strips of rows" },
+		{ 40, 40, 2100, 12, "long rows" },
+		{ 20, 20, 26000, 16, "rows longer than sums of bytes may be" },
+	};
+
+	for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
+		int passed = 1;
+
+		stream = (UINT64_C(30) + i) << 32;
+		for (int k = 0; passed && k < kinds[i].times * PATTERNS; k++)
+			passed = same_large_product(engine, (enum pattern)(k % PATTERNS), &kinds[i]);
+		ktap_ok(passed, "engine %s: random products, %s", engine->name, kinds[i].name);
+	}
+}
+
 /* Sums that can be said by hand: 2^62 added n times is a multiple of 2^62 modulo 2^64. */
 static void test_wrap(const struct pe_engine *engine)
 {
@@ -470,6 +572,7 @@ int main(void)
 		if (!engine)
 			continue;
 		test_products(engine);
+		test_large_products(engine);
 		test_quantize(engine);
 		test_adam(engine);
 		test_soft_update(engine);

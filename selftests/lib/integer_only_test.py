@@ -27,7 +27,7 @@ FOLDERS = ("fx", "pe", "nn", "step")
 
 # External functions and data that the core may refer to. The __*ti3 are integers of 128 bits, the __aarch64_* atomics.
 EXTERNAL = re.compile(r"""_GLOBAL_OFFSET_TABLE_ | __cpu_model | __cpu_indicator_init | __cpu_features2 | __stack_chk_(fail|guard)
-    | mem(cpy|move|set|cmp) | str(cmp|len) | v?snprintf | (c|m)alloc | aligned_alloc | free
+    | mem(cpy|move|set|cmp) | str(cmp|len) | v?snprintf | (c|m)alloc | aligned_alloc | free | syscall
     | pthread_(create|join|(mutex|cond)_(init|destroy)|mutex_(un)?lock|cond_(wait|signal|broadcast))
     | __u?(div|mod)ti3 | __multi3 | __(ash[lr]|lshr)ti3 | __aarch64_(cas|ldadd|swp|ldset)[1248]_(relax|acq|rel|acq_rel)
     | (fx|pe|nn|step)_[a-z0-9_]+""", re.X)
@@ -36,14 +36,14 @@ EXTERNAL = re.compile(r"""_GLOBAL_OFFSET_TABLE_ | __cpu_model | __cpu_indicator_
 class X86:
     name, objdump = "x86-64", ("objdump",)
     prefixes = set("lock rep repz repnz repe repne notrack bnd cs ds es ss fs gs data16 addr32".split())
-    vector = re.compile(r"%[xyz]mm\d|%k[0-7]|%mm[0-7]|%st\b")
+    vector = re.compile(r"%[txyz]mm\d|%k[0-7]|%mm[0-7]|%st\b")
     allowed = re.compile(r"""v?p(abs|ackss|ackus|add|align|and|avg|blend|broadcast|cmpeq|cmpgt|extr|hadd|hsub|insr|madd|max|min
         |movmsk|mov[sz]x|mul|or|sad|shuf|sign|sll|sra|srl|sub|test|unpck|xor)[a-z0-9]* | vperm(d|q|2i128)
         | v?mov([au]p[sd]|dq[au]|[dq]|[hl]p[sd]|hlps|lhps|mskp[sd]|ntdq)
         | v?(and|andn|or|xor)p[sd] | v?blendv?p[sd] | v?shufp[sd] | v?unpck[lh]p[sd]
         | vbroadcast(ss|sd|[fi]128) | v(insert|extract|perm2)[fi]128 | vpermil?p[sd] | vzero(upper|all)
         | vmovdq[au](8|16|32|64) | v(broadcast|extract|insert|shuf)[fi](32|64)x[248] | valign[dq] | vperm[it]2[bwdq]
-        | vpdpwssd | v?insertps | vp(mov[a-z0-9]+|cmp[a-z]+|ternlog[dq]|lzcnt[dq]|popcnt[bwdq]|ro[lr]v?[dq]) | k(mov|and|andn|or|xor|xnor|not|test|ortest|add
+        | vpdpwssd | v?insertps | tdpb(ss|su|us|uu)d | tile(loadd|stored|zero) | vp(gather|scatter)qd | vp(mov[a-z0-9]+|cmp[a-z]+|ternlog[dq]|lzcnt[dq]|popcnt[bwdq]|ro[lr]v?[dq]) | k(mov|and|andn|or|xor|xnor|not|test|ortest|add
         |shiftl|shiftr|unpck)[bwdq]+""", re.X)
     # Also without a vector register: cvttsd2si (%rax),%eax
     branch = re.compile(r"j.*|call")
