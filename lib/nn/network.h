@@ -72,7 +72,7 @@ struct nn_layer {
 	uint32_t magnitude;			/* the largest absolute value, where the fraction follows it */
 	uint64_t clamps;			/* that forming them counted */
 	struct nn_panels forward;		/* columns are outputs */
-	int32_t *wide;				/* the same in int32, where a product cannot be narrow */
+	int32_t *wide;				/* nn_wide_panel_elements(): the same in int32, where a product cannot be narrow */
 	struct nn_panels backward;		/* columns are inputs [dx_first, dx_first + dx_columns); memory is NULL where dX is not needed */
 	uint32_t dx_first, dx_columns;
 };
@@ -113,6 +113,11 @@ size_t nn_turned_elements(size_t batch, size_t widest, unsigned parts);
 static inline size_t nn_panel_elements(size_t depth, size_t columns, unsigned pieces)
 {
 	return (columns + PE_PANEL_COLUMNS - 1) / PE_PANEL_COLUMNS * pieces * pe_panel_size(depth);
+}
+
+static inline size_t nn_wide_panel_elements(size_t depth, size_t columns)
+{
+	return (columns + PE_PANEL_COLUMNS - 1) / PE_PANEL_COLUMNS * pe_wide_panel_size(depth);
 }
 
 void nn_barrier(const struct nn_worker *worker);

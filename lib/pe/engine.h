@@ -18,7 +18,7 @@
  *
  * A element (m, k) is a[m * a_row + k * a_column]; B element (k, n) is b[k * b_row + n * b_column]; C element (m, n) is
  * c[m * c_row + n].
- * Where `panels` is not NULL it holds B in panels of PE_PANEL_COLUMNS columns (pe_form_ops.wide_panels), and column_from is a multiple of
+ * Where `panels` is not NULL it holds B as this engine's pe_form_ops.wide_panels made it, and column_from is a multiple of
  * that; b is still B.
  * The sum is exact modulo 2^64. Then, all modulo 2^64 (lib/ARITHMETIC.md, requantize and section 3):
  *
@@ -85,9 +85,18 @@ struct pe_narrow {
 	size_t c_row;
 };
 
+/* The most columns that one packed panel of B holds in any engine; work is split at multiples of it. */
+#define PE_PANEL_COLUMNS 16
+
 static inline size_t pe_panel_size(size_t depth)
 {
 	return (depth + 1) / 2 * 32;
+}
+
+/* The depth rounded up to 64, and a vector more. */
+static inline size_t pe_wide_panel_size(size_t depth)
+{
+	return (((depth + 63) & ~(size_t)63) + 1) * PE_PANEL_COLUMNS;
 }
 
 /* Forms of tensors: pieces and panels of int32 codes. `norms` are raised to those of the vectors that are multiplied. */
@@ -107,7 +116,10 @@ struct pe_form_ops {
 	/* Columns [column_from, column_to) of B, element (k, column) = codes[column * code_row + k]; column_from is a multiple of the panel's. */
 	void (*turned_panels)(const struct pe_split *split, size_t column_from, size_t column_to, size_t depth, const int32_t *codes,
 			      size_t code_row, int16_t *to, struct pe_norms *norms);
-	/* The same in int32: element (k, column) of panel n is to[(n * depth + k) * PE_PANEL_COLUMNS + column]. */
+	/*
+	 * The same for pe_engine.product, in whatever form it is that this engine's takes; a panel has pe_wide_panel_size(depth) elements of
+	 * room. Most engines: element (k, column) of panel n is to[(n * depth + k) * PE_PANEL_COLUMNS + column].
+	 */
 	void (*wide_panels)(size_t column_from, size_t column_to, size_t depth, const int32_t *codes, size_t code_row, int32_t *to);
 	/* As pe_engine.product; column_from is a multiple of PE_PANEL_COLUMNS. */
 	uint64_t (*product)(const struct pe_narrow *product, size_t row_from, size_t row_to, size_t column_from, size_t column_to);
@@ -172,15 +184,12 @@ extern const struct pe_engine pe_scalar;
 extern const struct pe_engine pe_avx2;
 extern const struct pe_engine pe_avx512, pe_avx512_vnni; /* one name: pe_engine_find() gives the best that the processor has */
 extern const struct pe_engine pe_amx;
-extern const struct pe_form_ops pe_form_avx2, pe_form_avx512, pe_form_vnni;
+extern const struct pe_form_ops pe_form_avx2, pe_form_avx512, pe_form_vnni, pe_form_amx;
 #endif
 #if defined(__aarch64__)
 extern const struct pe_engine pe_neon;
 extern const struct pe_form_ops pe_form_neon;
 #endif
-
-/* The most columns that one packed panel of B holds in any engine; work is split at multiples of it. */
-#define PE_PANEL_COLUMNS 16
 
 /* The most rows of A that are packed at a time, multiples of 16: fewer where rows are long. */
 #define PE_STRIP_ROWS 128

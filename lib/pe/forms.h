@@ -411,14 +411,15 @@ static uint64_t forms_product(const struct pe_narrow *p, size_t row_from, size_t
 	return saturations;
 }
 
-#define FORMS_OPS                                   \
-	{                                           \
-		.rows = forms_rows,                 \
-		.turned_rows = forms_turned_rows,   \
-		.panels = forms_panels,             \
+#define FORMS_OPS_WITH(wide)                          \
+	{                                             \
+		.rows = forms_rows,                   \
+		.turned_rows = forms_turned_rows,     \
+		.panels = forms_panels,               \
 		.turned_panels = forms_turned_panels, \
-		.wide_panels = forms_wide_panels,   \
-		.product = forms_product,           \
+		.wide_panels = wide,                  \
+		.product = forms_product,             \
 	}
+#define FORMS_OPS FORMS_OPS_WITH(forms_wide_panels)
 
 #endif /* FIXAR_LIB_PE_FORMS_H */

@@ -9,6 +9,9 @@ static inline __m512i dot(__m512i sum, __m512i a, __m512i b)
 	return sum;
 }
 
+#include "pe/amx.h"
 #include "pe/narrow_avx512.h"
 
 const struct pe_form_ops pe_form_vnni = FORMS_OPS;
+/* Its products of 32 bits have other panels. */
+const struct pe_form_ops pe_form_amx = FORMS_OPS_WITH(pe_amx_wide_panels);

@@ -18,6 +18,7 @@
 
 #include "pe/amx.h"
 #include "pe/engine.h"
+#include "pe/turn_avx512.h"
 
 #define ROWS 16			/* of a tile */
 #define COLUMNS 16
@@ -145,11 +146,10 @@ static unsigned cut_rows(const struct pe_product *p, size_t row, size_t height, 
 	return digits_of(bits);
 }
 
-/* Up to 16 columns of B. */
+/* Up to 16 columns of B that lie side by side, or anyhow. */
 static unsigned cut_columns(const struct pe_product *p, size_t column, size_t width, uint8_t *to)
 {
-	const int32_t *b = p->panels ? p->panels + column * p->depth : p->b + column * p->b_column;
-	const size_t b_row = p->panels ? PE_PANEL_COLUMNS : p->b_row, b_column = p->panels ? 1 : p->b_column;
+	const int32_t *b = p->b + column * p->b_column;
 	__m512i bits = _mm512_setzero_si512();
 
 	for (size_t k = 0; k < p->depth; k += BLOCK, to += DIGITS * TILE) {
@@ -159,8 +159,33 @@ static unsigned cut_columns(const struct pe_product *p, size_t column, size_t wi
 			__m512i x[4];
 
 			for (size_t i = 0; i < 4; i++)
-				x[i] = 16 * i + n < length ? load_some(b + (k + 16 * i + n) * b_row, b_column, width) :
+				x[i] = 16 * i + n < length ? load_some(b + (k + 16 * i + n) * p->b_row, p->b_column, width) :
 							     _mm512_setzero_si512();
+			bits = gather_bits(bits, x);
+			cut(x, to + n * BLOCK);
+		}
+	}
+	return digits_of(bits);
+}
+
+/* Up to 16 columns of B, each of which lies side by side. */
+static unsigned cut_turned_columns(const int32_t *b, size_t b_column, size_t width, size_t depth, uint8_t *to)
+{
+	__m512i bits = _mm512_setzero_si512();
+
+	for (size_t k = 0; k < depth; k += BLOCK, to += DIGITS * TILE) {
+		int32_t turned[4][16][16] __attribute__((aligned(64)));
+
+		for (size_t i = 0; i < 4; i++) {
+			const size_t left = k + 16 * i < depth ? at_most(depth - k - 16 * i, 16) : 0;
+
+			turn_block(left, left ? width : 0, b + k + 16 * i, b_column, turned[i]);
+		}
+		for (size_t n = 0; n < BLOCK / 4; n++) {
+			__m512i x[4];
+
+			for (size_t i = 0; i < 4; i++)
+				x[i] = _mm512_load_si512(turned[i][n]);
 			bits = gather_bits(bits, x);
 			cut(x, to + n * BLOCK);
 		}
@@ -493,30 +518,72 @@ static uint64_t tile(const struct pe_product *p, const uint8_t *a, unsigned a_di
 
 /* ---- Products ---- */
 
-/* Where AMX pays, by measurement: tiles that are mostly filled, and enough of them for the work of cutting. */
-static int pays(size_t rows, size_t columns, size_t depth)
+/* Bytes of 16 rows or columns. */
+static size_t cut_size(size_t depth)
 {
-	return (rows >= 8 && depth >= 32) || (rows >= 16 && columns >= 64 && depth >= 16);
+	return (depth + BLOCK - 1) / BLOCK * DIGITS * TILE;
+}
+
+/* A panel is cut, and how many digits it has stands behind it. */
+void pe_amx_wide_panels(size_t column_from, size_t column_to, size_t depth, const int32_t *codes, size_t code_row, int32_t *to)
+{
+	for (size_t n = column_from; n < column_to; n += COLUMNS) {
+		int32_t *panel = to + n / COLUMNS * pe_wide_panel_size(depth);
+
+		panel[cut_size(depth) / sizeof(int32_t)] = (int32_t)cut_turned_columns(codes + n * code_row, code_row,
+										      at_most(column_to - n, COLUMNS), depth,
+										      (uint8_t *)panel);
+	}
+}
+
+/* Where AMX pays, by measurement: tiles that are mostly filled, and enough of them for the work of cutting. */
+static int pays(const struct pe_product *p, size_t rows, size_t columns)
+{
+	if (p->panels)
+		return rows >= 3;
+	return (rows >= 8 && p->depth >= 32) || (rows >= 16 && columns >= 64 && p->depth >= 16);
+}
+
+static uint64_t without_tiles(const struct pe_product *p, size_t row_from, size_t row_to, size_t column_from, size_t column_to, void *scratch)
+{
+	struct pe_product other = *p;
+
+	other.panels = NULL;
+	return pe_avx512_vnni.product(&other, row_from, row_to, column_from, column_to, scratch);
+}
+
+/* Columns from `column` on as tiles: made when the weights changed, or now. */
+static const uint8_t *columns_of(const struct pe_product *p, size_t column, size_t width, uint8_t *to, unsigned *digits)
+{
+	if (p->panels) {
+		const int32_t *panel = p->panels + column / COLUMNS * pe_wide_panel_size(p->depth);
+
+		*digits = (unsigned)panel[cut_size(p->depth) / sizeof(int32_t)];
+		return (const uint8_t *)panel;
+	}
+	*digits = p->b_row == 1 ? cut_turned_columns(p->b + column * p->b_column, p->b_column, width, p->depth, to) :
+				  cut_columns(p, column, width, to);
+	return to;
 }
 
 uint64_t pe_amx_product(const struct pe_product *p, size_t row_from, size_t row_to, size_t column_from, size_t column_to, void *scratch)
 {
-	const size_t size = (p->depth + BLOCK - 1) / BLOCK * DIGITS * TILE, strip = pe_strip_rows(p->depth);
-	uint8_t *const b = scratch, *const a = b + size;
+	const size_t size = cut_size(p->depth), strip = pe_strip_rows(p->depth);
+	uint8_t *const a = (uint8_t *)scratch + size;
 	uint64_t saturations = 0;
 
-	if (!pays(row_to - row_from, column_to - column_from, p->depth))
-		return pe_avx512_vnni.product(p, row_from, row_to, column_from, column_to, scratch);
+	if (!pays(p, row_to - row_from, column_to - column_from))
+		return without_tiles(p, row_from, row_to, column_from, column_to, scratch);
 	_tile_loadconfig(&configuration);
 	for (size_t top = row_from; top < row_to; top += strip) {
 		const size_t bottom = at_most(row_to, top + strip);
-		unsigned a_digits[PE_STRIP_ROWS / ROWS];
+		unsigned a_digits[PE_STRIP_ROWS / ROWS], b_digits;
 
 		for (size_t m = top; m < bottom; m += ROWS)
 			a_digits[(m - top) / ROWS] = cut_rows(p, m, at_most(bottom - m, ROWS), a + (m - top) / ROWS * size);
 		for (size_t n = column_from; n < column_to; n += COLUMNS) {
 			const size_t width = at_most(column_to - n, COLUMNS);
-			const unsigned b_digits = cut_columns(p, n, width, b);
+			const uint8_t *b = columns_of(p, n, width, scratch, &b_digits);
 			struct place place = { .column = n, .width = width, .offset = load_offset(p, n, width) };
 
 			for (size_t m = top; m < bottom; m += ROWS) {

@@ -427,5 +427,5 @@ const struct pe_engine pe_amx = {
 	.adam = avx512_adam,
 	.soft_update = avx512_soft_update,
 	.range = avx512_range,
-	.form = &pe_form_vnni,
+	.form = &pe_form_amx,
 };

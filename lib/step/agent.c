@@ -90,7 +90,10 @@ static size_t place_scratch(struct step_agent *agent, unsigned char *memory)
 
 		for (uint32_t l = 0; l < layers; l++) {
 			struct nn_layer *layer = &agent->network[n].layer[l], *target = &agent->target[n].layer[l];
-			const size_t panels = nn_panel_elements(layer->inputs, layer->outputs, 2) * sizeof(int16_t);
+			/* Either in two pieces of 16 bits or in one of 32. */
+			const size_t pieces = nn_panel_elements(layer->inputs, layer->outputs, 2) * sizeof(int16_t);
+			const size_t wide = nn_wide_panel_elements(layer->inputs, layer->outputs) * sizeof(int32_t);
+			const size_t panels = wide > pieces ? wide : pieces;
 
 			pass->input[l] = take(&cursor, batch * layer->inputs * sizeof(int32_t));
 			pass->samples[l].pieces = take(&cursor, nn_panel_elements(batch, layer->inputs, 1) * sizeof(int16_t));
@@ -99,10 +102,9 @@ static size_t place_scratch(struct step_agent *agent, unsigned char *memory)
 			layer->bias.gradient = take(&cursor, layer->bias.count * sizeof(int32_t));
 			layer->formed = take(&cursor, layer->weight.count * sizeof(int32_t));
 			target->formed = take(&cursor, layer->weight.count * sizeof(int32_t));
-			/* Either in two pieces of 16 bits or in one of 32. */
-			layer->forward.pieces = take(&cursor, 2 * panels);
+			layer->forward.pieces = take(&cursor, panels);
 			layer->wide = (int32_t *)(void *)layer->forward.pieces;
-			target->forward.pieces = take(&cursor, 2 * panels);
+			target->forward.pieces = take(&cursor, panels);
 			target->wide = (int32_t *)(void *)target->forward.pieces;
 			/* dX goes to the layer below, and from the critic's first layer to the action. */
 			if (l > 0)

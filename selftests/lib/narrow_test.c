@@ -139,7 +139,7 @@ static void test_products(const struct pe_form_ops *form, const char *name)
 
 static void test_wide_panels(const struct pe_engine *engine, const struct pe_form_ops *form, const char *name)
 {
-	int32_t *panels = allocate((MAX_COLUMNS + 16) * MAX_DEPTH * sizeof(int32_t));
+	int32_t *panels = allocate((MAX_COLUMNS + 15) / 16 * pe_wide_panel_size(MAX_DEPTH) * sizeof(int32_t));
 	void *scratch = allocate(pe_scratch_bytes(MAX_DEPTH));
 	int passed = 1;
 
@@ -154,8 +154,8 @@ static void test_wide_panels(const struct pe_engine *engine, const struct pe_for
 
 		p.a_row = p.b_column = p.depth;
 		p.c_row = p.columns;
-		fill(a, 32, CODES);
-		fill(b, 32, CODES);
+		fill(a, between(2, 32), CODES);
+		fill(b, between(2, 32), CODES);
 		memset(expected, 0x5a, sizeof(expected));
 		memset(result, 0x5a, sizeof(result));
 		wanted = pe_scalar.product(&p, 0, p.rows, 0, p.columns, NULL);

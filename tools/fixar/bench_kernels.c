@@ -98,7 +98,7 @@ static void kernel_open(struct kernel *k, const struct pe_engine *engine, enum p
 	k->a = allocate(k->rows * k->depth * sizeof(int32_t));
 	k->b = allocate(k->columns * k->depth * sizeof(int32_t));
 	k->c = allocate(k->rows * k->columns * sizeof(int32_t));
-	k->panels = allocate(panels * PE_PANEL_COLUMNS * k->depth * sizeof(int32_t));
+	k->panels = allocate(panels * pe_wide_panel_size(k->depth) * sizeof(int32_t));
 	k->a_pieces = allocate(2 * k->rows * padded(k->depth) * sizeof(int16_t));
 	k->b_pieces = allocate(2 * panels * pe_panel_size(k->depth) * sizeof(int16_t));
 	k->scratch = allocate(pe_scratch_bytes(k->depth));
