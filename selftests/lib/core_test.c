@@ -150,12 +150,14 @@ static void test_products(const struct pe_engine *engine)
  * Shapes that engines take in more than one piece each way, and values at the ends of what one, two, three and four bytes hold: bytes of
  * 255 make the largest sums of products of bytes, and a single wide element among narrow ones must not be overlooked.
  */
+#define CONSTANTS 8
+static const int32_t byte_ends[CONSTANTS] = { -1, 0x00ffffff, INT32_MAX, INT32_MIN, INT32_MIN + 0x00ffffff, (1 << 23) - 1, -(1 << 23), -(1 << 7) };
+
 static void fill_bytes(int32_t *values, size_t n)
 {
-	static const int32_t constants[] = { -1, 0x00ffffff, INT32_MAX, INT32_MIN, INT32_MIN + 0x00ffffff, (1 << 23) - 1, -(1 << 23), -(1 << 7) };
 	static const int32_t ends[] = { (1 << 23) - 1, 1 << 23, -(1 << 23), -(1 << 23) - 1, (1 << 15) - 1, -(1 << 15), 0, -1, 1 };
 	const uint32_t kind = between(0, 4);
-	const int32_t constant = constants[between(0, 7)];
+	const int32_t constant = byte_ends[between(0, CONSTANTS - 1)];
 
 	for (size_t i = 0; i < n; i++)
 		values[i] = kind == 0 ? constant : kind == 1 ? value() : (int32_t)word() >> between(8, 31);
@@ -246,6 +248,51 @@ static void test_large_products(const struct pe_engine *engine)
 			passed = same_large_product(engine, (enum pattern)(k % PATTERNS), &kinds[i]);
 		ktap_ok(passed, "engine %s: random products, %s", engine->name, kinds[i].name);
 	}
+}
+
+/* Long rows of nothing but one value: the largest sums that bytes can have. */
+static void test_largest_sums(const struct pe_engine *engine)
+{
+	enum { ROWS = 8, MOST = 40000 };
+	static const size_t depths[] = { 8192, 11072, 16400, MOST };
+	int32_t *a = allocate(ROWS * MOST), *b = allocate(MOST), result[ROWS];
+	void *scratch = aligned_alloc(64, pe_scratch_bytes(MOST));
+	int passed = 1;
+
+	for (size_t i = 0; i < CONSTANTS; i++) {
+		for (size_t k = 0; k < ROWS * MOST; k++)
+			a[k] = byte_ends[i];
+		for (size_t j = 0; j < CONSTANTS; j++) {
+			for (size_t k = 0; k < MOST; k++)
+				b[k] = byte_ends[j];
+			for (size_t d = 0; d < sizeof(depths) / sizeof(depths[0]); d++) {
+				const uint64_t sum = (uint64_t)((int64_t)byte_ends[i] * byte_ends[j]) * depths[d];
+				struct pe_product p = {
+					.rows = ROWS, .columns = 1, .depth = depths[d],
+					.a = a, .a_row = depths[d], .a_column = 1,
+					.b = b, .b_row = 1, .b_column = depths[d],
+					.c = result, .c_row = 1,
+				};
+
+				/* The lower half of the sum, and the upper. */
+				p.up = 32;
+				p.down = 32;
+				passed &= engine->product(&p, 0, ROWS, 0, 1, scratch) == 0 && result[ROWS - 1] == (int32_t)sum;
+				p.up = 0;
+				passed &= engine->product(&p, 0, ROWS, 0, 1, scratch) == 0 &&
+					  result[ROWS - 1] == (int32_t)((sum + (UINT64_C(1) << 31)) >> 32);
+				if (!passed) {
+					ktap_note("%zu products of %d and %d", depths[d], byte_ends[i], byte_ends[j]);
+					i = j = CONSTANTS;
+					break;
+				}
+			}
+		}
+	}
+	ktap_ok(passed, "engine %s: the largest sums of bytes", engine->name);
+	free(a);
+	free(b);
+	free(scratch);
 }
 
 /* Sums that can be said by hand: 2^62 added n times is a multiple of 2^62 modulo 2^64. */
@@ -573,6 +620,7 @@ int main(void)
 			continue;
 		test_products(engine);
 		test_large_products(engine);
+		test_largest_sums(engine);
 		test_quantize(engine);
 		test_adam(engine);
 		test_soft_update(engine);
