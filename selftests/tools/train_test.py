@@ -127,7 +127,7 @@ def evaluation_changes_nothing():
 def engines_and_threads(name, *arguments):
     other = tests.folder / name
     available = json.loads(fixar("info", "--json").stdout)["engines"]
-    for engine in ("avx2", "avx512"):
+    for engine in ("avx2", "avx512", "amx"):
         if engine in arguments and engine not in available:
             raise Skip(f"this processor has no {engine}")
     fixar(*QAT, *arguments, "--out", other)
@@ -256,6 +256,7 @@ tests.run(evaluation_changes_nothing)
 tests.run(engines_and_threads, "scalar", "--engine", "scalar", name="the scalar engine gives the same checkpoint")
 tests.run(engines_and_threads, "avx2", "--engine", "avx2", name="the avx2 engine gives the same checkpoint")
 tests.run(engines_and_threads, "avx512", "--engine", "avx512", name="the avx512 engine gives the same checkpoint")
+tests.run(engines_and_threads, "amx", "--engine", "amx", name="the amx engine gives the same checkpoint")
 tests.run(engines_and_threads, "two", "--threads", "2", name="two threads give the same checkpoint")
 tests.run(terminal_line)
 tests.run(pipe_lines)
