@@ -7,7 +7,7 @@
  *
  *	sum = S0 + S1 * 2^8 + S2 * 2^16 + ... + S6 * 2^48 modulo 2^64
  *
- * S0 to S3 are exact for up to CHUNK products (section 1 of lib/ARITHMETIC.md allows no less). S4 to S6 count modulo 2^32, 2^24, 2^16 only,
+ * S0 to S3 are exact for up to CHUNK elements of the depth. S4 to S6 count modulo 2^32, 2^24, 2^16 only,
  * so that they may wrap. Where all elements of 16 rows of A, or of 16 columns of B, fit 24 bits, their third digit is the last and signed:
  * 9 or 12 products of digits rather than 16. Most tensors are so.
  */
