@@ -13,8 +13,8 @@ from machine.common import Failure, cache, do, need_root, need_space, output, sa
 
 RELEASE = "trixie"
 BACKPORTS = f"{RELEASE}-backports"
-# QEMU, and what builds a module; the kernel's own build tools come with the kernel.
-PACKAGES = ["qemu-system-x86", "make", "gcc", "libc6-dev", "pahole"]
+# QEMU, and what builds and checks a module; the kernel's own build tools come with the kernel.
+PACKAGES = ["qemu-system-x86", "make", "gcc", "libc6-dev", "pahole", "sparse"]
 
 
 def folder():
