@@ -129,6 +129,7 @@ static struct fixar_context *fixar_context_create(struct fixar_file *ff)
 	for (i = 0; i < FIXAR_QUEUES; i++)
 		ctx->fence_context[i] = dma_fence_context_alloc(1);
 
+	/* Allocates in newer kernels, such as 7.3. In 6.1 and 6.12 it cannot fail. */
 	for (i = 0; i < fdev->channel_count; i++) {
 		sched = &fdev->channels[i].engine.sched;
 		ret = drm_sched_entity_init(&ctx->channels[i], DRM_SCHED_PRIORITY_NORMAL, &sched, 1,
@@ -156,18 +157,13 @@ err_put:
 static int fixar_context_zero(struct fixar_context *ctx)
 {
 	struct fixar_job *job;
-	int ret;
 
 	job = fixar_job_create(ctx, fixar_copy_least_loaded(ctx->fdev, DRM_FIXAR_QUEUE_H2C), 1);
 	if (IS_ERR(job))
 		return PTR_ERR(job);
 	job->pieces[0].bytes = ctx->bytes;
 	job->bytes = ctx->bytes;
-	ret = fixar_job_prepare(job);
-	if (ret) {
-		fixar_job_abort(job);
-		return ret;
-	}
+	/* It waits for nothing: there is nothing to prepare. */
 	atomic_inc(&ctx->pending);
 	fixar_job_arm(job);
 	ctx->zeroed = dma_fence_get(&job->out->base);

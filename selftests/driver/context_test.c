@@ -3,8 +3,11 @@
 #define _GNU_SOURCE
 #include "fixar_fixture.h"
 
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/ioctl.h>
+#include <sys/time.h>
 
 #define MIB (1ULL << 20)
 
@@ -60,6 +63,77 @@ FIXAR_TEST(context, memory_runs_out_and_comes_back)
 	/* The zeros of the first may still be under way: this waits for them. */
 	EXPECT_EQ(fixar_context_create(self->fd, half, &third), 0);
 	EXPECT_EQ(fixar_context_destroy(self->fd, third), 0);
+}
+
+static void do_nothing(int signal)
+{
+}
+
+/* A signal every millisecond, until it is switched off. What sleeps in the kernel and listens ends with -EINTR. */
+static int signals(bool on)
+{
+	const struct sigaction action = { .sa_handler = on ? do_nothing : SIG_IGN };
+	const struct itimerval period = { { 0, on ? 1000 : 0 }, { 0, on ? 1000 : 0 } };
+
+	return sigaction(SIGALRM, &action, NULL) || setitimer(ITIMER_REAL, &period, NULL) ? -errno : 0;
+}
+
+/* One attempt, not repeated after a signal. */
+static int create_once(int fd, uint64_t size)
+{
+	struct drm_fixar_ctx_create create = { .size = size };
+
+	return ioctl(fd, DRM_IOCTL_FIXAR_CTX_CREATE, &create) ? -errno : 0;
+}
+
+/* A context that was destroyed while the card zeroes its memory, gigabytes: it keeps it for a while. */
+static int dying_context(int fd, uint64_t size)
+{
+	uint32_t ctx;
+	int ret = fixar_context_create(fd, size, &ctx);
+
+	return ret ? ret : fixar_context_destroy(fd, ctx);
+}
+
+FIXAR_TEST(context, waiting_for_memory_ends_by_a_signal)
+{
+	const uint64_t size = self->device.memory_bytes / 4 * 3;
+	const int64_t end = fixar_now() + FIXAR_PATIENCE;
+	struct drm_fixar_query_memory memory;
+	uint32_t ctx;
+	int ret;
+
+	ASSERT_EQ(dying_context(self->fd, size), 0);
+	ASSERT_EQ(signals(true), 0);
+	ret = create_once(self->fd, size);
+	ASSERT_EQ(signals(false), 0);
+	EXPECT_EQ(ret, -EINTR);
+	/* Nothing of the attempt is left, and the next one gets the memory. */
+	ASSERT_EQ(fixar_context_create(self->fd, size, &ctx), 0);
+	do {
+		/* Those of tests before may be on their way out. */
+		ASSERT_EQ(fixar_query(self->fd, DRM_FIXAR_QUERY_MEMORY, 0, &memory, sizeof(memory)), 0);
+	} while (memory.contexts > 1 && fixar_now() < end);
+	EXPECT_EQ(memory.contexts, 1);
+	EXPECT_EQ(memory.free, memory.total - size);
+}
+
+/* Who has as many contexts as a file may have would wait in vain. */
+FIXAR_TEST(context, a_full_file_does_not_wait_for_memory)
+{
+	const uint64_t size = self->device.memory_bytes / 4 * 3;
+	int other = fixar_open_node(), ret;
+	uint32_t ctx, i;
+
+	ASSERT_GE(other, 0);
+	for (i = 0; i < self->device.max_contexts; i++)
+		ASSERT_EQ(fixar_context_create(self->fd, 65536, &ctx), 0);
+	ASSERT_EQ(dying_context(other, size), 0);
+	ASSERT_EQ(signals(true), 0);
+	ret = create_once(self->fd, size);
+	ASSERT_EQ(signals(false), 0);
+	EXPECT_EQ(ret, -ENOSPC);
+	close(other);
 }
 
 FIXAR_TEST(context, a_new_arena_is_zero)
