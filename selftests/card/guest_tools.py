@@ -281,6 +281,13 @@ def raw():
     assert len(set(names)) == len(names) > 100, len(names)
 
 
+def raw_alone():
+    """conform --raw behind an IOMMU, without vfio-pci: the registers are tested, and the rest is skipped with the reason"""
+    out = fixar("conform", "--raw", "--device", SECOND).stdout
+    says(out, r"(?m)^skipped commands on an arena, .*: an IOMMU stands between .*: give the card to vfio-pci, or boot with iommu=pt$",
+         r"(?m)^\d\d passed, 0 failed, 1 skipped: the card conforms$")
+
+
 def raw_fault():
     """conform --raw: a card with a fault does not conform, and which check it fails is said"""
     got = answer("conform", "--raw", "--device", SECOND, code=1)
@@ -325,6 +332,7 @@ STAGES = {
     "vectors": [conform],
     "all-vectors": [conform_all],
     "raw": [raw],
+    "raw-alone": [raw_alone],
     "raw-fault": [raw_fault],
     "sound": [lost_reference],
     "lost-at-once": [lambda: lost("at-once", r"the agent cannot be made[^$]*going on from step 0 \(loss 1 of")],

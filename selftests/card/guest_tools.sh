@@ -7,6 +7,12 @@ while true; do
 	pause tools
 	[ "$said" = end ] && break
 	case $said in
+	vfio)
+		modprobe vfio-pci || give_up "modprobe vfio-pci"
+		echo vfio-pci >/sys/bus/pci/devices/$second/driver_override
+		echo $second >/sys/bus/pci/drivers_probe
+		[ -e /sys/bus/pci/drivers/vfio-pci/$second ] || give_up "vfio-pci does not take the card"
+		;;
 	unbind) echo $second >/sys/bus/pci/drivers/fixar/unbind || give_up "unbind" ;;
 	bind)
 		echo $second >/sys/bus/pci/drivers/fixar/bind || give_up "bind"

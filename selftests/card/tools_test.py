@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: MIT
 """The tools for cards on two emulated cards, in one guest: info, mode, dma, top, conform with and without driver, and training on a
 card that loses its memory. What they say is compared with the guest's own files and with what the cards saw. What a submission costs.
+conform without driver once more in a guest with an IOMMU.
 
 The first card has a single MSI vector, the second five of MSI-X.
 
@@ -13,9 +14,12 @@ from ktap import program, report
 from vm import FULL, KERNELS, Failed, Machine
 
 
+IOMMU = ["--iommu", "intel", "--append", "iommu.strict=1"]
+
+
 class Run:
-    def __init__(self, kernel):
-        self.machine = Machine("guest_tools.sh", kernel=kernel, options=["--card-options=--msi"])
+    def __init__(self, kernel, options=()):
+        self.machine = Machine("guest_tools.sh", kernel=kernel, options=["--card-options=--msi", *options])
         self.first, self.second = self.machine.cards
 
     def stage(self, word, before=None):
@@ -36,7 +40,7 @@ class Run:
                 results[-1][2].append(line[4:])
         for result in results:
             report(*result)
-        if not results and word.split()[0] not in ("bind", "unbind", "rmmod", "cost"):
+        if not results and word.split()[0] not in ("bind", "unbind", "rmmod", "cost", "vfio"):
             report(False, f"the stage {word} has results", lines)
 
     def sensors(self):
@@ -83,31 +87,53 @@ class Run:
             report(struck["struck"] == 1 and not struck["armed"], f"{word}: the card's memory was lost, once", [str(struck)])
 
         self.stage("unbind")
-        self.stage("raw")
-        status = self.second.ask("status")
-        report(status["commands"]["train"] > 10 and status["resets"]["soft_reset"] > 3, "conform --raw: the card did the work",
-               [str(status["commands"]), str(status["resets"])])
+        self.raw()
         self.stage("raw-fault", lambda: self.second.ask("fault core-result after=20"))
         self.stage("bind")
         self.stage("rmmod")
         self.stage("without")
+        self.end()
+
+    def behind_an_iommu(self):
+        self.stage("unbind")
+        self.stage("raw-alone")
+        report(not self.second.ask("descriptors")["total"], "conform --raw behind an IOMMU, alone: nothing was copied")
+        self.stage("vfio")
+        self.raw()
+        # The guest has no memory there.
+        hosts = [one["host"] for one in self.second.ask("descriptors 65536")["descriptors"]]
+        report(hosts and min(hosts) >= 1 << 32, "and the card was given addresses of the IOMMU's", [f"{min(hosts, default=0):#x}"])
+        self.end()
+
+    def raw(self):
+        self.stage("raw")
+        status = self.second.ask("status")
+        report(status["commands"]["train"] > 10 and status["resets"]["soft_reset"] > 3, "conform --raw: the card did the work",
+               [str(status["commands"]), str(status["resets"])])
+
+    def end(self):
         self.machine.until("PAUSE")
         self.machine.go_on("end")
         status, last = self.machine.end()
         report(status == 0, "the guest ended in order, with a clean log", last)
 
 
+def on(kernel, what, options=()):
+    run = None
+    try:
+        run = Run(kernel, options)
+        what(run)
+    except Failed as failed:
+        report(False, f"Linux {kernel}", str(failed).splitlines())
+    finally:
+        if run:
+            run.machine.stop()
+
+
 def main():
     for kernel in KERNELS:
-        run = None
-        try:
-            run = Run(kernel)
-            run.all()
-        except Failed as failed:
-            report(False, f"Linux {kernel}", str(failed).splitlines())
-        finally:
-            if run:
-                run.machine.stop()
+        on(kernel, Run.all)
+        on(kernel, Run.behind_an_iommu, IOMMU)
 
 
 if __name__ == "__main__":

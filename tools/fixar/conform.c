@@ -3,9 +3,11 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "commands.h"
+#include "raw_vfio.h"
 
 enum { KEY_RAW = 0x1000, KEY_CASES };
 
@@ -76,7 +78,7 @@ static int run_raw(struct conform *conform, const char *name)
 		cli_error("%s is %s (%04x:%04x), no FIXAR card", place.address, place.name, place.vendor, place.device);
 		return CLI_FAILED;
 	}
-	if (place.driver[0]) {
+	if (place.driver[0] && strcmp(place.driver, RAW_VFIO_DRIVER)) {
 		cli_error("the card %s has the driver %s; --raw wants it without: echo %s > "
 			  "/sys/bus/pci/drivers/%s/unbind",
 			  place.address, place.driver, place.address, place.driver);
@@ -118,7 +120,8 @@ int cmd_conform(int argc, char **argv)
 {
 	static const struct argp_option options[] = {
 		CARDS_OPTIONS,
-		{ "raw", KEY_RAW, NULL, 0, "Test the registers themselves: as root, with no driver bound to the card",
+		{ "raw", KEY_RAW, NULL, 0,
+		  "Test the registers themselves: as root, with no driver but " RAW_VFIO_DRIVER " bound to the card",
 		  1 },
 		{ "cases", KEY_CASES, "N", 0, "Play only the first N cases of the vectors", 1 },
 		{ "json", CARDS_KEY_JSON, NULL, 0, "The answer as JSON", 1 },

@@ -181,7 +181,7 @@ void raw_expect_failure(struct raw *raw, const char *name, struct raw_slot slot,
 
 /* ---- The mapping ---- */
 
-static volatile uint32_t *map(const struct card_place *place, int bar)
+static volatile uint32_t *map_file(const struct card_place *place, int bar)
 {
 	char path[128];
 	void *memory;
@@ -200,6 +200,12 @@ static volatile uint32_t *map(const struct card_place *place, int bar)
 		return NULL;
 	}
 	return memory;
+}
+
+static volatile uint32_t *map(const struct raw *raw, const struct card_place *place, int bar)
+{
+	return raw->vfio.device < 0 ? map_file(place, bar)
+				    : raw_vfio_map(&raw->vfio, bar, (size_t)place->bar[bar].bytes);
 }
 
 /* pci_enable_device() of a function without a driver: its memory answers then. */
@@ -225,15 +231,21 @@ void raw_close(struct raw *raw, const struct card_place *place)
 		munmap((void *)(uintptr_t)raw->bar, FIXAR_USER_BAR_BYTES);
 	if (raw->xdma)
 		munmap((void *)(uintptr_t)raw->xdma, FIXAR_XDMA_BAR_BYTES);
-	enable(place, "0");
+	if (raw->vfio.device < 0)
+		enable(place, "0");
+	else
+		raw_vfio_close(&raw->vfio);
 }
 
 int raw_open(struct raw *raw, const struct card_place *place, int dma_bar)
 {
-	if (enable(place, "1"))
+	const bool vfio = !strcmp(place->driver, RAW_VFIO_DRIVER);
+
+	raw->vfio.device = -1;
+	if (vfio ? raw_vfio_open(&raw->vfio, place->address) : enable(place, "1"))
 		return CLI_FAILED;
-	raw->bar = map(place, FIXAR_USER_BAR);
-	raw->xdma = raw->bar ? map(place, dma_bar) : NULL;
+	raw->bar = map(raw, place, FIXAR_USER_BAR);
+	raw->xdma = raw->bar ? map(raw, place, dma_bar) : NULL;
 	if (raw->xdma)
 		return CLI_OK;
 	raw_close(raw, place);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* A card's registers without a driver, for fixar conform --raw: BAR0 and XDMA's BAR, mapped through sysfs. */
+/* A card's registers without its driver, for fixar conform --raw: BAR0 and XDMA's BAR, mapped through sysfs or VFIO. */
 #ifndef FIXAR_TOOLS_RAW_H
 #define FIXAR_TOOLS_RAW_H
 
@@ -7,9 +7,11 @@
 
 #include "conform.h"
 #include "hw/fixar_regs.h"
+#include "raw_vfio.h"
 
 struct raw {
 	struct conform *conform;
+	struct raw_vfio vfio;
 	volatile uint32_t *bar, *xdma;
 	uint32_t depth, sequence; /* of the queue; the last number that was given out */
 	uint32_t user_irq;

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 /*
- * The pages are pinned by registering them as a buffer of an io_uring: that is the one interface by which a program can
- * ask for pages that stay where they are (mlock() lets them move). Their addresses then come from /proc/self/pagemap.
+ * Without VFIO the pages are pinned by registering them as a buffer of an io_uring: that is the one interface by which
+ * a program can then ask for pages that stay where they are (mlock() lets them move). Their addresses come from
+ * /proc/self/pagemap.
  */
 #include "raw_memory.h"
 
@@ -20,6 +21,8 @@
 
 #define PAGE 4096u
 #define ALL_PAGES (1 + RAW_MEMORY_PAGES)
+/* With VFIO any address will do. This one needs both words of a descriptor's fields. */
+#define SHARED_AT (UINT64_C(1) << 32)
 #define PAGEMAP_PRESENT (UINT64_C(1) << 63)
 #define PAGEMAP_FRAME ((UINT64_C(1) << 55) - 1)
 #define PCI_COMMAND 4
@@ -70,17 +73,59 @@ static int find_addresses(struct raw_memory *memory)
 	return 0;
 }
 
-static int master(struct raw_memory *memory, const char *address)
+static int fix(struct raw_memory *memory, char reason[256])
+{
+	int error = pin(memory);
+
+	if (error) {
+		snprintf(reason, 256, "no pages that stay where they are (io_uring): %s", strerror(-error));
+		return error;
+	}
+	error = find_addresses(memory);
+	if (error)
+		snprintf(reason, 256, "/proc/self/pagemap does not say where they are: %s", strerror(-error));
+	return error;
+}
+
+static int share(const struct raw_vfio *vfio, struct raw_memory *memory, char reason[256])
+{
+	const int error = raw_vfio_share(vfio, memory->pages, ALL_PAGES * PAGE, SHARED_AT);
+
+	if (error)
+		snprintf(reason, 256, "no pages that the card sees (VFIO): %s", strerror(-error));
+	for (unsigned i = 0; i < ALL_PAGES; i++)
+		memory->address[i] = SHARED_AT + i * PAGE;
+	return error;
+}
+
+static int open_config(struct raw *raw, struct raw_memory *memory, const char *address)
 {
 	char path[128];
-	uint16_t command;
 
-	snprintf(path, sizeof(path), "/sys/bus/pci/devices/%s/config", address);
-	memory->config = open(path, O_RDWR | O_CLOEXEC);
-	if (memory->config < 0 || pread(memory->config, &memory->command, 2, PCI_COMMAND) != 2)
+	if (raw->vfio.device >= 0) {
+		memory->config_at = raw_vfio_config(&raw->vfio);
+		memory->config = memory->config_at < 0 ? -1 : fcntl(raw->vfio.device, F_DUPFD_CLOEXEC, 0);
+	} else {
+		snprintf(path, sizeof(path), "/sys/bus/pci/devices/%s/config", address);
+		memory->config = open(path, O_RDWR | O_CLOEXEC);
+	}
+	return memory->config < 0 ? -errno : 0;
+}
+
+static int write_command(const struct raw_memory *memory, uint16_t command)
+{
+	return pwrite(memory->config, &command, 2, memory->config_at + PCI_COMMAND) == 2 ? 0 : -errno;
+}
+
+static int master(struct raw *raw, struct raw_memory *memory, const char *address)
+{
+	const int error = open_config(raw, memory, address);
+
+	if (error)
+		return error;
+	if (pread(memory->config, &memory->command, 2, memory->config_at + PCI_COMMAND) != 2)
 		return -errno;
-	command = memory->command | htole16(PCI_COMMAND_MASTER);
-	return pwrite(memory->config, &command, 2, PCI_COMMAND) == 2 ? 0 : -errno;
+	return write_command(memory, memory->command | htole16(PCI_COMMAND_MASTER));
 }
 
 int raw_memory_open(struct raw *raw, struct raw_memory *memory, const struct card_place *place, char reason[256])
@@ -93,23 +138,22 @@ int raw_memory_open(struct raw *raw, struct raw_memory *memory, const struct car
 			 sysconf(_SC_PAGESIZE));
 		return -ENOTSUP;
 	}
-	if (translated(place->address)) {
+	if (raw->vfio.device < 0 && translated(place->address)) {
 		snprintf(reason, 256,
-			 "an IOMMU stands between the card and this program: boot with iommu=pt or iommu=off");
+			 "an IOMMU stands between the card and this program: give the card to " RAW_VFIO_DRIVER
+			 ", or boot with iommu=pt");
 		return -EPERM;
 	}
 	memory->pages =
 		mmap(NULL, ALL_PAGES * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
-	error = memory->pages == MAP_FAILED ? -ENOMEM : pin(memory);
-	if (error)
-		snprintf(reason, 256, "no pages that stay where they are (io_uring): %s", strerror(-error));
-	if (!error) {
-		error = find_addresses(memory);
-		if (error)
-			snprintf(reason, 256, "/proc/self/pagemap does not say where they are: %s", strerror(-error));
+	if (memory->pages == MAP_FAILED) {
+		snprintf(reason, 256, "no memory");
+		error = -ENOMEM;
+	} else {
+		error = raw->vfio.device < 0 ? fix(memory, reason) : share(&raw->vfio, memory, reason);
 	}
 	if (!error) {
-		error = master(memory, place->address);
+		error = master(raw, memory, place->address);
 		if (error)
 			snprintf(reason, 256, "the card cannot be made a bus master: %s", strerror(-error));
 	}
@@ -129,14 +173,16 @@ void raw_memory_close(struct raw *raw, struct raw_memory *memory)
 	raw->xdma[(FIXAR_XDMA_H2C(0) + FIXAR_XDMA_CHANNEL_CONTROL_W1C) / 4] = FIXAR_XDMA_CONTROL_RUN;
 	raw->xdma[(FIXAR_XDMA_C2H(0) + FIXAR_XDMA_CHANNEL_CONTROL_W1C) / 4] = FIXAR_XDMA_CONTROL_RUN;
 	if (memory->config >= 0) {
-		const uint16_t command = memory->command & (uint16_t)~htole16(PCI_COMMAND_MASTER);
+		const int error = write_command(memory, memory->command & (uint16_t)~htole16(PCI_COMMAND_MASTER));
 
-		if (pwrite(memory->config, &command, 2, PCI_COMMAND) != 2)
-			cli_error("the card stays a bus master: %s", strerror(errno));
+		if (error)
+			cli_error("the card stays a bus master: %s", strerror(-error));
 		close(memory->config);
 	}
 	if (memory->pin >= 0)
 		close(memory->pin);
+	if (raw->vfio.device >= 0)
+		raw_vfio_withdraw(&raw->vfio, ALL_PAGES * PAGE, SHARED_AT);
 	if (memory->pages != MAP_FAILED)
 		munmap(memory->pages, ALL_PAGES * PAGE);
 }

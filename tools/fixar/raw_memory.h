@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Card memory without a driver: copies by XDMA's first channel of each direction, from and to pages of this process.
- * Their bus addresses are their physical ones, so there must be no IOMMU that translates.
+ * Card memory without the card's driver: copies by XDMA's first channel of each direction, from and to pages of this
+ * process. Their bus addresses are those that VFIO has given them, or else their physical ones; then there must be no
+ * IOMMU that translates.
  */
 #ifndef FIXAR_TOOLS_RAW_MEMORY_H
 #define FIXAR_TOOLS_RAW_MEMORY_H
@@ -13,8 +14,9 @@
 struct raw_memory {
 	unsigned char *pages;			/* the first has the descriptors */
 	uint64_t address[1 + RAW_MEMORY_PAGES]; /* of each page */
-	int pin;				/* what keeps them where they are */
-	int config;				/* of the function */
+	int pin;				/* what keeps them where they are, without VFIO */
+	int config;				/* of the function; */
+	off_t config_at;			/* where in the file it begins */
 	uint16_t command;			/* as it was */
 };
 
