@@ -366,7 +366,7 @@ struct fixar_device {
 	enum fixar_state state;
 	unsigned long events;  /* atomic bits */
 	unsigned long flags;   /* atomic bits: */
-#define FIXAR_FLAG_UNPLUGGED 0 /* drm_dev_unplug() was called */
+#define FIXAR_FLAG_NODE 0      /* drm_dev_register() has ended well; drm_dev_unplug() is due */
 #define FIXAR_FLAG_EXTERNAL 1  /* somebody else resets the function */
 #define FIXAR_FLAG_REMOVING 2
 	struct mutex recovery_lock; /* see above */
@@ -554,6 +554,7 @@ int fixar_query_ioctl(struct drm_device *drm, void *data, struct drm_file *file)
 
 /* fixar_recovery.c */
 int fixar_recovery_init(struct fixar_device *fdev);
+void fixar_recovery_begin(struct fixar_device *fdev);
 void fixar_event(struct fixar_device *fdev, unsigned int event);
 void fixar_watch(struct fixar_device *fdev);
 void fixar_rung(struct fixar_device *fdev, enum fixar_rung rung, const char *why);

@@ -189,8 +189,7 @@ static int fixar_probe(struct pci_dev *pdev, const struct pci_device_id *id)
 	fixar_debugfs_init(fdev);
 	fixar_irq_enable(fdev);
 	fixar_core_restart(fdev);
-	if (!fixar_set_state(fdev, FIXAR_OK))
-		return -ENODEV;
+	fixar_set_state(fdev, FIXAR_OK);
 
 	ret = drm_dev_register(&fdev->drm, 0);
 	if (ret) {
@@ -199,6 +198,7 @@ static int fixar_probe(struct pci_dev *pdev, const struct pci_device_id *id)
 	}
 	/* Saved with MSI and bus mastering on, for a reset by AER. */
 	pci_save_state(pdev);
+	fixar_recovery_begin(fdev);
 	dev_info(dev, "version %u.%u, build %#x, %llu MiB, %u + %u channels, %u %s vectors\n",
 		 fdev->info.hw_version >> 16, fdev->info.hw_version & 0xffff, fdev->info.build,
 		 fdev->info.memory_bytes >> 20, fdev->info.h2c_channels, fdev->info.c2h_channels,

@@ -9,7 +9,8 @@
  * the PCI core's bus reset, which is not ours).
  *
  * remove() holds the device lock while it waits for this work, so the bus reset tries that lock,
- * and tries again later.
+ * and tries again later. While probe() registers the device nothing may unplug it, and nobody waits
+ * for anything: recovery begins after that.
  */
 #include <linux/delay.h>
 #include <linux/module.h>
@@ -197,7 +198,7 @@ static void fixar_give_up(struct fixar_device *fdev, const char *why)
 	pci_clear_master(fdev->pdev);
 	fixar_fail_all(fdev, -ENODEV);
 	fixar_contexts_cancel(fdev);
-	if (!test_and_set_bit(FIXAR_FLAG_UNPLUGGED, &fdev->flags))
+	if (test_and_clear_bit(FIXAR_FLAG_NODE, &fdev->flags))
 		drm_dev_unplug(&fdev->drm);
 	/* Submissions and starts that were under way have ended with that; these are theirs. */
 	fixar_fail_all(fdev, -ENODEV);
@@ -206,7 +207,7 @@ static void fixar_give_up(struct fixar_device *fdev, const char *why)
 
 /**
  * fixar_shutdown() - remove(): the end of all that needs the hardware
- * @fdev: the device
+ * @fdev: the device; if it could not be registered, there is no node
  *
  * With the device lock held. Afterwards no job is left, no handler runs, nothing is mapped for the
  * card.
@@ -218,7 +219,7 @@ void fixar_shutdown(struct fixar_device *fdev)
 	set_bit(FIXAR_FLAG_REMOVING, &fdev->flags);
 	/* The state first: from here jobs end instead of starting, and nobody asks for recovery. */
 	fixar_set_state(fdev, FIXAR_GONE);
-	if (!test_and_set_bit(FIXAR_FLAG_UNPLUGGED, &fdev->flags))
+	if (test_and_clear_bit(FIXAR_FLAG_NODE, &fdev->flags))
 		drm_dev_unplug(&fdev->drm);
 	cancel_delayed_work_sync(&fdev->recovery);
 	cancel_delayed_work_sync(&fdev->watchdog);
@@ -354,6 +355,9 @@ static void fixar_recovery_work(struct work_struct *work)
 	int idx;
 
 	mutex_lock(&fdev->recovery_lock);
+	/* fixar_recovery_begin() comes back to it. */
+	if (!test_bit(FIXAR_FLAG_NODE, &fdev->flags))
+		goto out;
 	/*
 	 * Somebody else resets the function. What was asked for meanwhile, the restart after it
 	 * makes good.
@@ -461,4 +465,14 @@ int fixar_recovery_init(struct fixar_device *fdev)
 	INIT_DELAYED_WORK(&fdev->recovery, fixar_recovery_work);
 	INIT_DELAYED_WORK(&fdev->watchdog, fixar_watchdog_work);
 	return 0;
+}
+
+/**
+ * fixar_recovery_begin() - the device is registered: what was asked for meanwhile is done now
+ * @fdev: the device
+ */
+void fixar_recovery_begin(struct fixar_device *fdev)
+{
+	set_bit(FIXAR_FLAG_NODE, &fdev->flags);
+	mod_delayed_work(fdev->recovery_wq, &fdev->recovery, 0);
 }
