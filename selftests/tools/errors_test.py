@@ -44,18 +44,19 @@ def directory_below_a_file():
 
 def unwritable_directory():
     """A directory that may not be written."""
-    directory = tests.folder / "locked"
-    directory.mkdir()
-    # Root may write everywhere, so root becomes nobody. The way there must be open for nobody, and so must that to the program, which
-    # the build's folder may not be (below /root, say).
-    options = {}
-    if os.geteuid() == 0:
-        options = {"user": 65534, "group": 65534, "extra_groups": [], "executable": shutil.copy(FIXAR, tests.folder / "fixar")}
-        tests.folder.chmod(0o755)
-    else:
-        directory.chmod(0o555)
-    done = fixar("train", "pendulum", *SMALL, "--out", directory / "run", code=1, **options)
-    says(done.stderr, "run", "Permission denied")
+    # Root may write everywhere, so root becomes nobody. The way there must be open for nobody, and so must that to the program: neither
+    # need be so where the build is (below /root, say).
+    with tempfile.TemporaryDirectory(dir="/tmp", prefix="fixar-locked-") as opened:
+        directory = pathlib.Path(opened) / "locked"
+        directory.mkdir()
+        options = {}
+        if os.geteuid() == 0:
+            os.chmod(opened, 0o755)
+            options = {"user": 65534, "group": 65534, "extra_groups": [], "executable": shutil.copy(FIXAR, opened)}
+        else:
+            directory.chmod(0o555)
+        done = fixar("train", "pendulum", *SMALL, "--out", directory / "run", code=1, **options)
+        says(done.stderr, "run", "Permission denied")
 
 
 def two_at_a_time():

@@ -18,6 +18,7 @@ SOURCE = pathlib.Path(__file__).resolve().parent.parent.parent
 BUILD = pathlib.Path(os.environ.get("FIXAR_BUILD", SOURCE / "build"))
 FIXAR = BUILD / "fixar"
 PLUGINS = BUILD
+SLOW = float(os.environ.get("FIXAR_SLOW", 1))  # factor for time limits (selftests/run --slow)
 
 # A run that takes a second or two: small networks, checkpoints often.
 SMALL = ["--hidden", "24,16", "--batch", "16", "--warm-up", "200", "--checkpoint-every", "150", "--threads", "1"]
@@ -72,7 +73,7 @@ def environment(**changes):
 
 def fixar(*arguments, code=0, cwd=None, env=None, timeout=100, **options):
     """Runs the tool to its end; its exit code must be `code` (None: any)."""
-    done = subprocess.run([str(FIXAR), *map(str, arguments)], capture_output=True, text=True, cwd=cwd, timeout=timeout,
+    done = subprocess.run([str(FIXAR), *map(str, arguments)], capture_output=True, text=True, cwd=cwd, timeout=timeout * SLOW,
                           env=env or environment(), stdin=subprocess.DEVNULL, **options)
     if code is not None and done.returncode != code:
         raise AssertionError(f"fixar {' '.join(map(str, arguments))}: exit code {done.returncode}, expected {code}\n"
@@ -104,7 +105,7 @@ def same_checkpoint(a, b):
 
 
 def wait_for(condition, what, seconds=60):
-    end = time.monotonic() + seconds
+    end = time.monotonic() + seconds * SLOW
     while not condition():
         if time.monotonic() > end:
             raise AssertionError(f"waited {seconds} s for {what}")
