@@ -1,39 +1,33 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Products of 32 x 32 bits with AMX, whose tiles multiply bytes. Everything else of the engine "amx" is the AVX-512 engine's.
+ * Products of 32 x 32 bits with AMX, whose tiles multiply bytes. Everything else of the engine "amx" is the AVX-512
+ *engine's.
  *
- * An operand is cut into its four bytes, the digits: a = a0 + a1 * 2^8 + a2 * 2^16 + a3 * 2^24, where the last is signed and the others are
- * not. The sums of products of digits with the same i + j go into one tile S(i + j) of 16 x 16 sums of 32 bits, and what is wanted is
+ * Operands come as digits, their bytes (amx_cut.h). The sums of products of digits with the same i + j go into one tile
+ *S(i + j) of 16 x 16 sums of 32 bits, and what is wanted is
  *
  *	sum = S0 + S1 * 2^8 + S2 * 2^16 + ... + S6 * 2^48 modulo 2^64
  *
- * S0 to S3 are exact for up to CHUNK elements of the depth. S4 to S6 count modulo 2^32, 2^24, 2^16 only,
- * so that they may wrap. Where all elements of 16 rows of A, or of 16 columns of B, fit 24 bits, their third digit is the last and signed:
- * 9 or 12 products of digits rather than 16. Most tensors are so.
+ * S0 to S3 are exact for up to CHUNK elements of the depth. S4 to S6 count modulo 2^32, 2^24, 2^16 only, so that they
+ *may wrap. With three digits on one side or both it is 12 or 9 products of digits rather than 16. Most tensors are so.
  */
 #include <cpuid.h>
+#include <errno.h>
 #include <immintrin.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
 #include "pe/amx.h"
+#include "pe/amx_cut.h"
 #include "pe/engine.h"
-#include "pe/turn_avx512.h"
 
-#define ROWS 16			/* of a tile */
-#define COLUMNS 16
-#define BLOCK 64		/* of the depth: bytes in a row of a tile */
-#define DIGITS 4
-#define TILE (ROWS * BLOCK)
-#define CHUNK 8192		/* 4 * 255 * 255 * CHUNK < 2^31 */
-#define SUMS 9			/* S0 to S6, and two more tiles for those with the most products */
-
-_Static_assert(COLUMNS == PE_PANEL_COLUMNS, "panels go into tiles");
+#define CHUNK 8192 /* 4 * 255 * 255 * CHUNK < 2^31 */
+#define SUMS 9	   /* S0 to S6, and two more tiles for those with the most products */
 
 /* ---- The processor and the kernel ---- */
 
-#define REQUEST_PERMISSION 0x1023	/* ARCH_REQ_XCOMP_PERM */
-#define TILE_DATA 18			/* the number of the state in XCR0 */
+#define REQUEST_PERMISSION 0x1023 /* ARCH_REQ_XCOMP_PERM */
+#define TILE_DATA 18		  /* the number of the state in XCR0 */
 
 static int has_amx(void)
 {
@@ -42,185 +36,55 @@ static int has_amx(void)
 	return __get_cpuid_count(7, 0, &a, &b, &c, &d) && d >> 24 & 1 && d >> 25 & 1;
 }
 
-int pe_amx_available(void)
+/* The state of the tiles is large: Linux gives it to processes that ask. Asking again does no harm. */
+int pe_amx_refusal(void)
 {
-	/* The state of the tiles is large: Linux gives it to processes that ask. Asking again does no harm. */
-	return has_amx() && !syscall(SYS_arch_prctl, REQUEST_PERMISSION, TILE_DATA);
+	return has_amx() && syscall(SYS_arch_prctl, REQUEST_PERMISSION, TILE_DATA) ? errno : 0;
 }
 
-/* All tiles whole. A thread has its own configuration: it is loaded at the beginning of a product and released at its end. */
-static const struct {
-	uint8_t palette, start_row, reserved[14];
-	uint16_t row_bytes[16];
-	uint8_t rows[16];
-} configuration __attribute__((aligned(64))) = {
+int pe_amx_available(void)
+{
+	return has_amx() && !pe_amx_refusal();
+}
+
+/* A thread has its own configuration: it is loaded at the beginning of a product and released at its end. */
+const struct pe_amx_tiles pe_amx_tiles = {
 	.palette = 1,
-	.row_bytes = { BLOCK, BLOCK, BLOCK, BLOCK, BLOCK, BLOCK, BLOCK, BLOCK },
-	.rows = { ROWS, ROWS, ROWS, ROWS, ROWS, ROWS, ROWS, ROWS },
+	.row_bytes = { AMX_BLOCK, AMX_BLOCK, AMX_BLOCK, AMX_BLOCK, AMX_BLOCK, AMX_BLOCK, AMX_BLOCK, AMX_BLOCK },
+	.rows = { AMX_ROWS, AMX_ROWS, AMX_ROWS, AMX_ROWS, AMX_ROWS, AMX_ROWS, AMX_ROWS, AMX_ROWS },
 };
 
 /* GCC's intrinsics do not say that tiles are read from memory. */
 #define MEMORY_IS_WRITTEN __asm__ volatile("" : : : "memory")
 
-/* ---- Digits ---- */
-
-/*
- * 16 x 4 elements, which are cut into 64 bytes for each digit, at to[digit * TILE]; bytes 4 n to 4 n + 3 are those of x[0][n] to x[3][n]. In
- * which order the depth's elements lie does not matter to the sum, if only it is that of both operands: byte 4 n + i of a row of A, and
- * row n, byte i of a column of B, are element 16 i + n of the block.
- */
-static inline void cut(const __m512i x[4], uint8_t *to)
-{
-	const __mmask64 odd = 0xaaaaaaaaaaaaaaaa;
-	const __mmask32 upper = 0xaaaaaaaa;
-	const __m512i even01 = _mm512_mask_blend_epi8(odd, x[0], _mm512_slli_epi32(x[1], 8));
-	const __m512i even23 = _mm512_mask_blend_epi8(odd, x[2], _mm512_slli_epi32(x[3], 8));
-	const __m512i odd01 = _mm512_mask_blend_epi8(odd, _mm512_srli_epi32(x[0], 8), x[1]);
-	const __m512i odd23 = _mm512_mask_blend_epi8(odd, _mm512_srli_epi32(x[2], 8), x[3]);
-
-	_mm512_store_si512(to, _mm512_mask_blend_epi16(upper, even01, _mm512_slli_epi32(even23, 16)));
-	_mm512_store_si512(to + TILE, _mm512_mask_blend_epi16(upper, odd01, _mm512_slli_epi32(odd23, 16)));
-	_mm512_store_si512(to + 2 * TILE, _mm512_mask_blend_epi16(upper, _mm512_srli_epi32(even01, 16), even23));
-	_mm512_store_si512(to + 3 * TILE, _mm512_mask_blend_epi16(upper, _mm512_srli_epi32(odd01, 16), odd23));
-}
-
-/* The bits in which elements differ from their sign, gathered. */
-static inline __m512i gather_bits(__m512i bits, const __m512i x[4])
-{
-	for (int i = 0; i < 4; i++)
-		bits = _mm512_or_si512(bits, _mm512_xor_si512(x[i], _mm512_srai_epi32(x[i], 31)));
-	return bits;
-}
-
-/* How many digits they need: 3, or else 4. */
-static inline unsigned digits_of(__m512i bits)
-{
-	return _mm512_test_epi32_mask(bits, _mm512_set1_epi32(-(1 << 23))) ? 4 : 3;
-}
-
-/* The first `count` of from[0], from[stride], ... */
-static inline __m512i load_stride(const int32_t *from, size_t stride, size_t count)
-{
-	const __m512i step = _mm512_set1_epi64((long long)stride);
-	const __m512i index = _mm512_mullo_epi64(step, _mm512_setr_epi64(0, 1, 2, 3, 4, 5, 6, 7));
-	const __mmask16 mask = (__mmask16)((1u << count) - 1);
-	const __m256i zero = _mm256_setzero_si256();
-	const __m256i low = _mm512_mask_i64gather_epi32(zero, (__mmask8)mask, index, from, 4);
-	const __m256i high = _mm512_mask_i64gather_epi32(zero, (__mmask8)(mask >> 8), index, mask >> 8 ? from + 8 * stride : from, 4);
-
-	return _mm512_inserti64x4(_mm512_castsi256_si512(low), high, 1);
-}
-
-static inline __m512i load_some(const int32_t *from, size_t stride, size_t count)
-{
-	if (stride == 1)
-		return _mm512_maskz_loadu_epi32((__mmask16)((1u << count) - 1), from);
-	return load_stride(from, stride, count);
-}
-
-static inline size_t at_most(size_t n, size_t most)
-{
-	return n < most ? n : most;
-}
-
-/* Up to 16 rows of A: tile after tile, the digits of a block side by side. Returns the digits. */
-static unsigned cut_rows(const struct pe_product *p, size_t row, size_t height, uint8_t *to)
-{
-	__m512i bits = _mm512_setzero_si512();
-
-	for (size_t k = 0; k < p->depth; k += BLOCK, to += DIGITS * TILE) {
-		const size_t length = at_most(p->depth - k, BLOCK);
-
-		for (size_t m = 0; m < ROWS; m++) {
-			const int32_t *a = p->a + (row + m) * p->a_row + k * p->a_column;
-			__m512i x[4];
-
-			for (size_t i = 0; i < 4; i++)
-				x[i] = m < height && 16 * i < length ?
-					       load_some(a + 16 * i * p->a_column, p->a_column, at_most(length - 16 * i, 16)) :
-					       _mm512_setzero_si512();
-			bits = gather_bits(bits, x);
-			cut(x, to + m * BLOCK);
-		}
-	}
-	return digits_of(bits);
-}
-
-/* Up to 16 columns of B that lie side by side, or anyhow. */
-static unsigned cut_columns(const struct pe_product *p, size_t column, size_t width, uint8_t *to)
-{
-	const int32_t *b = p->b + column * p->b_column;
-	__m512i bits = _mm512_setzero_si512();
-
-	for (size_t k = 0; k < p->depth; k += BLOCK, to += DIGITS * TILE) {
-		const size_t length = at_most(p->depth - k, BLOCK);
-
-		for (size_t n = 0; n < BLOCK / 4; n++) {
-			__m512i x[4];
-
-			for (size_t i = 0; i < 4; i++)
-				x[i] = 16 * i + n < length ? load_some(b + (k + 16 * i + n) * p->b_row, p->b_column, width) :
-							     _mm512_setzero_si512();
-			bits = gather_bits(bits, x);
-			cut(x, to + n * BLOCK);
-		}
-	}
-	return digits_of(bits);
-}
-
-/* Up to 16 columns of B, each of which lies side by side. */
-static unsigned cut_turned_columns(const int32_t *b, size_t b_column, size_t width, size_t depth, uint8_t *to)
-{
-	__m512i bits = _mm512_setzero_si512();
-
-	for (size_t k = 0; k < depth; k += BLOCK, to += DIGITS * TILE) {
-		int32_t turned[4][16][16] __attribute__((aligned(64)));
-
-		for (size_t i = 0; i < 4; i++) {
-			const size_t left = k + 16 * i < depth ? at_most(depth - k - 16 * i, 16) : 0;
-
-			turn_block(left, left ? width : 0, b + k + 16 * i, b_column, turned[i]);
-		}
-		for (size_t n = 0; n < BLOCK / 4; n++) {
-			__m512i x[4];
-
-			for (size_t i = 0; i < 4; i++)
-				x[i] = _mm512_load_si512(turned[i][n]);
-			bits = gather_bits(bits, x);
-			cut(x, to + n * BLOCK);
-		}
-	}
-	return digits_of(bits);
-}
-
 /* ---- Sums ---- */
 
 /* Sums of digits, row by row; the tiles past S6 add to S3 and S4. */
 struct sums {
-	int32_t of[SUMS][ROWS][COLUMNS];
+	int32_t of[SUMS][AMX_ROWS][AMX_COLUMNS];
 } __attribute__((aligned(64)));
 
 #define MORE_S3 7
 #define MORE_S4 8
 
 /* A tile each for the digits of A and B that are being multiplied, and the others for sums. */
-#define A(i) _tile_loadd(6, a + (i) * TILE, BLOCK)
-#define B(j) _tile_loadd(7, b + (j) * TILE, BLOCK)
+#define A(i) _tile_loadd(6, a + (i)*AMX_TILE, AMX_BLOCK)
+#define B(j) _tile_loadd(7, b + (j)*AMX_TILE, AMX_BLOCK)
 
 /* Adds digit i of A times digit j of B to a tile. */
-#define MULTIPLY(tile, i, j)                               \
-	do {                                               \
-		if (i == a_last && j == b_last)            \
-			_tile_dpbssd(tile, 6, 7);          \
-		else if (i == a_last)                      \
-			_tile_dpbsud(tile, 6, 7);          \
-		else if (j == b_last)                      \
-			_tile_dpbusd(tile, 6, 7);          \
-		else                                       \
-			_tile_dpbuud(tile, 6, 7);          \
+#define MULTIPLY(tile, i, j)                      \
+	do {                                      \
+		if (i == a_last && j == b_last)   \
+			_tile_dpbssd(tile, 6, 7); \
+		else if (i == a_last)             \
+			_tile_dpbsud(tile, 6, 7); \
+		else if (j == b_last)             \
+			_tile_dpbusd(tile, 6, 7); \
+		else                              \
+			_tile_dpbuud(tile, 6, 7); \
 	} while (0)
 
-#define STORE(tile, number) _tile_stored(tile, sums->of[number], BLOCK)
+#define STORE(tile, number) _tile_stored(tile, sums->of[number], AMX_BLOCK)
 
 static void clear_tiles(void)
 {
@@ -232,12 +96,13 @@ static void clear_tiles(void)
 	_tile_zero(5);
 }
 
-/* Blocks of rows and columns with three digits on one side at least: all sums in one go. The digits' numbers are constants where it is inlined. */
-static inline __attribute__((always_inline)) void sum_three(const uint8_t *a, const uint8_t *b, size_t blocks, int a_last, int b_last,
-							    struct sums *sums)
+/* Blocks of rows and columns with three digits on one side at least: all sums in one go. The digits' numbers are
+ * constants where it is inlined. */
+static inline __attribute__((always_inline)) void sum_three(const uint8_t *a, const uint8_t *b, size_t blocks,
+							    int a_last, int b_last, struct sums *sums)
 {
 	clear_tiles();
-	for (; blocks; blocks--, a += DIGITS * TILE, b += DIGITS * TILE) {
+	for (; blocks; blocks--, a += AMX_DIGITS * AMX_TILE, b += AMX_DIGITS * AMX_TILE) {
 		A(0);
 		B(0);
 		MULTIPLY(0, 0, 0);
@@ -295,7 +160,7 @@ static void sum_four(const uint8_t *a0, const uint8_t *b0, size_t blocks, struct
 	const uint8_t *a = a0, *b = b0;
 
 	clear_tiles();
-	for (size_t i = 0; i < blocks; i++, a += DIGITS * TILE, b += DIGITS * TILE) {
+	for (size_t i = 0; i < blocks; i++, a += AMX_DIGITS * AMX_TILE, b += AMX_DIGITS * AMX_TILE) {
 		A(0);
 		B(0);
 		MULTIPLY(0, 0, 0);
@@ -326,7 +191,7 @@ static void sum_four(const uint8_t *a0, const uint8_t *b0, size_t blocks, struct
 	STORE(3, 3);
 	STORE(4, MORE_S3);
 	clear_tiles();
-	for (a = a0, b = b0; blocks; blocks--, a += DIGITS * TILE, b += DIGITS * TILE) {
+	for (a = a0, b = b0; blocks; blocks--, a += AMX_DIGITS * AMX_TILE, b += AMX_DIGITS * AMX_TILE) {
 		A(3);
 		B(1);
 		MULTIPLY(0, 3, 1);
@@ -348,7 +213,8 @@ static void sum_four(const uint8_t *a0, const uint8_t *b0, size_t blocks, struct
 	STORE(3, MORE_S4);
 }
 
-static void sum_digits(const uint8_t *a, unsigned a_digits, const uint8_t *b, unsigned b_digits, size_t blocks, struct sums *sums)
+static void sum_digits(const uint8_t *a, unsigned a_digits, const uint8_t *b, unsigned b_digits, size_t blocks,
+		       struct sums *sums)
 {
 	MEMORY_IS_WRITTEN;
 	if (a_digits == 3 && b_digits == 3)
@@ -422,7 +288,8 @@ static struct wide load_offset(const struct pe_product *p, size_t column, size_t
 {
 	const __m128i up = _mm_cvtsi32_si128((int)p->bias_up);
 	const __m512i half = _mm512_set1_epi64(p->down ? (long long)(UINT64_C(1) << (p->down - 1)) : 0);
-	const __m512i bias = p->bias ? _mm512_maskz_loadu_epi32((__mmask16)((1u << width) - 1), p->bias + column) : _mm512_setzero_si512();
+	const __m512i bias = p->bias ? _mm512_maskz_loadu_epi32((__mmask16)((1u << width) - 1), p->bias + column)
+				     : _mm512_setzero_si512();
 	const struct wide wide = { bias, _mm512_srai_epi32(bias, 31) };
 
 	return from_lanes(_mm512_add_epi64(_mm512_sll_epi64(even_lanes(wide), up), half),
@@ -448,7 +315,8 @@ static inline struct wide shift_down(struct wide x, unsigned down)
 	return from_lanes(_mm512_sra_epi64(even_lanes(x), count), _mm512_sra_epi64(odd_lanes(x), count));
 }
 
-/* Saturates and stores a row; returns the number of saturations. Columns beyond the edge are sums of zeros without bias: they never saturate. */
+/* Saturates and stores a row; returns the number of saturations. Columns beyond the edge are sums of zeros without
+ * bias: they never saturate. */
 static inline unsigned store_row(struct wide x, size_t width, int32_t *to)
 {
 	const __mmask16 limited = _mm512_cmpneq_epi32_mask(x.high, _mm512_srai_epi32(x.low, 31));
@@ -470,8 +338,9 @@ struct place {
 };
 
 /* `before`: the sums of earlier chunks, or NULL. */
-static inline __attribute__((always_inline)) uint64_t finish_tile(const struct pe_product *p, const struct sums *sums, int last,
-								  const struct wide *before, const struct place *place)
+static inline __attribute__((always_inline)) uint64_t finish_tile(const struct pe_product *p, const struct sums *sums,
+								  int last, const struct wide *before,
+								  const struct place *place)
 {
 	uint64_t saturations = 0;
 
@@ -483,30 +352,33 @@ static inline __attribute__((always_inline)) uint64_t finish_tile(const struct p
 		if (p->up)
 			x = shift_up(x, p->up);
 		x = add(x, place->offset);
-		saturations += store_row(shift_down(x, p->down), place->width, p->c + (place->row + m) * p->c_row + place->column);
+		saturations += store_row(shift_down(x, p->down), place->width,
+					 p->c + (place->row + m) * p->c_row + place->column);
 	}
 	return saturations;
 }
 
-static uint64_t tile(const struct pe_product *p, const uint8_t *a, unsigned a_digits, const uint8_t *b, unsigned b_digits,
-		     const struct place *place)
+static uint64_t tile(const struct pe_product *p, const uint8_t *a, unsigned a_digits, const uint8_t *b,
+		     unsigned b_digits, const struct place *place)
 {
 	const int last = (int)(a_digits + b_digits) - 2;
-	size_t blocks = (p->depth + BLOCK - 1) / BLOCK;
-	struct wide before[ROWS];
+	size_t blocks = (p->depth + AMX_BLOCK - 1) / AMX_BLOCK;
+	struct wide before[AMX_ROWS];
 	int chunked = 0;
 	struct sums sums;
 
-	for (; blocks > CHUNK / BLOCK; blocks -= CHUNK / BLOCK) {
-		sum_digits(a, a_digits, b, b_digits, CHUNK / BLOCK, &sums);
-		for (size_t m = 0; m < ROWS; m++) {
-			const struct wide x = last == 4 ? sum_of_row(&sums, m, 4) : last == 5 ? sum_of_row(&sums, m, 5) : sum_of_row(&sums, m, 6);
+	for (; blocks > CHUNK / AMX_BLOCK; blocks -= CHUNK / AMX_BLOCK) {
+		sum_digits(a, a_digits, b, b_digits, CHUNK / AMX_BLOCK, &sums);
+		for (size_t m = 0; m < AMX_ROWS; m++) {
+			const struct wide x = last == 4	  ? sum_of_row(&sums, m, 4)
+					      : last == 5 ? sum_of_row(&sums, m, 5)
+							  : sum_of_row(&sums, m, 6);
 
 			before[m] = chunked ? add(before[m], x) : x;
 		}
 		chunked = 1;
-		a += CHUNK / BLOCK * DIGITS * TILE;
-		b += CHUNK / BLOCK * DIGITS * TILE;
+		a += CHUNK / AMX_BLOCK * AMX_DIGITS * AMX_TILE;
+		b += CHUNK / AMX_BLOCK * AMX_DIGITS * AMX_TILE;
 	}
 	sum_digits(a, a_digits, b, b_digits, blocks, &sums);
 	if (last == 4)
@@ -518,21 +390,16 @@ static uint64_t tile(const struct pe_product *p, const uint8_t *a, unsigned a_di
 
 /* ---- Products ---- */
 
-/* Bytes of 16 rows or columns. */
-static size_t cut_size(size_t depth)
-{
-	return (depth + BLOCK - 1) / BLOCK * DIGITS * TILE;
-}
-
 /* A panel is cut, and how many digits it has stands behind it. */
-void pe_amx_wide_panels(size_t column_from, size_t column_to, size_t depth, const int32_t *codes, size_t code_row, int32_t *to)
+void pe_amx_wide_panels(size_t column_from, size_t column_to, size_t depth, const int32_t *codes, size_t code_row,
+			int32_t *to)
 {
-	for (size_t n = column_from; n < column_to; n += COLUMNS) {
-		int32_t *panel = to + n / COLUMNS * pe_wide_panel_size(depth);
+	for (size_t n = column_from; n < column_to; n += AMX_COLUMNS) {
+		int32_t *panel = to + n / AMX_COLUMNS * pe_wide_panel_size(depth);
 
-		panel[cut_size(depth) / sizeof(int32_t)] = (int32_t)cut_turned_columns(codes + n * code_row, code_row,
-										      at_most(column_to - n, COLUMNS), depth,
-										      (uint8_t *)panel);
+		panel[amx_cut_size(depth) / sizeof(int32_t)] = (int32_t)pe_amx_cut_turned_columns(
+			codes + n * code_row, code_row, amx_at_most(column_to - n, AMX_COLUMNS), depth,
+			(uint8_t *)panel);
 	}
 }
 
@@ -544,7 +411,8 @@ static int pays(const struct pe_product *p, size_t rows, size_t columns)
 	return (rows >= 8 && p->depth >= 32) || (rows >= 16 && columns >= 64 && p->depth >= 16);
 }
 
-static uint64_t without_tiles(const struct pe_product *p, size_t row_from, size_t row_to, size_t column_from, size_t column_to, void *scratch)
+static uint64_t without_tiles(const struct pe_product *p, size_t row_from, size_t row_to, size_t column_from,
+			      size_t column_to, void *scratch)
 {
 	struct pe_product other = *p;
 
@@ -556,43 +424,65 @@ static uint64_t without_tiles(const struct pe_product *p, size_t row_from, size_
 static const uint8_t *columns_of(const struct pe_product *p, size_t column, size_t width, uint8_t *to, unsigned *digits)
 {
 	if (p->panels) {
-		const int32_t *panel = p->panels + column / COLUMNS * pe_wide_panel_size(p->depth);
+		const int32_t *panel = p->panels + column / AMX_COLUMNS * pe_wide_panel_size(p->depth);
 
-		*digits = (unsigned)panel[cut_size(p->depth) / sizeof(int32_t)];
+		*digits = (unsigned)panel[amx_cut_size(p->depth) / sizeof(int32_t)];
 		return (const uint8_t *)panel;
 	}
-	*digits = p->b_row == 1 ? cut_turned_columns(p->b + column * p->b_column, p->b_column, width, p->depth, to) :
-				  cut_columns(p, column, width, to);
+	*digits = p->b_row == 1
+			  ? pe_amx_cut_turned_columns(p->b + column * p->b_column, p->b_column, width, p->depth, to)
+			  : pe_amx_cut_columns(p, column, width, to);
 	return to;
 }
 
-uint64_t pe_amx_product(const struct pe_product *p, size_t row_from, size_t row_to, size_t column_from, size_t column_to, void *scratch)
+uint64_t pe_amx_product(const struct pe_product *p, size_t row_from, size_t row_to, size_t column_from,
+			size_t column_to, void *scratch)
 {
-	const size_t size = cut_size(p->depth), strip = pe_strip_rows(p->depth);
+	const size_t size = amx_cut_size(p->depth), strip = pe_strip_rows(p->depth);
 	uint8_t *const a = (uint8_t *)scratch + size;
 	uint64_t saturations = 0;
 
 	if (!pays(p, row_to - row_from, column_to - column_from))
 		return without_tiles(p, row_from, row_to, column_from, column_to, scratch);
-	_tile_loadconfig(&configuration);
+	_tile_loadconfig(&pe_amx_tiles);
 	for (size_t top = row_from; top < row_to; top += strip) {
-		const size_t bottom = at_most(row_to, top + strip);
-		unsigned a_digits[PE_STRIP_ROWS / ROWS], b_digits;
+		const size_t bottom = amx_at_most(row_to, top + strip);
+		unsigned a_digits[PE_STRIP_ROWS / AMX_ROWS], b_digits;
 
-		for (size_t m = top; m < bottom; m += ROWS)
-			a_digits[(m - top) / ROWS] = cut_rows(p, m, at_most(bottom - m, ROWS), a + (m - top) / ROWS * size);
-		for (size_t n = column_from; n < column_to; n += COLUMNS) {
-			const size_t width = at_most(column_to - n, COLUMNS);
+		for (size_t m = top; m < bottom; m += AMX_ROWS)
+			a_digits[(m - top) / AMX_ROWS] = pe_amx_cut_rows(p, m, amx_at_most(bottom - m, AMX_ROWS),
+									 a + (m - top) / AMX_ROWS * size);
+		for (size_t n = column_from; n < column_to; n += AMX_COLUMNS) {
+			const size_t width = amx_at_most(column_to - n, AMX_COLUMNS);
 			const uint8_t *b = columns_of(p, n, width, scratch, &b_digits);
 			struct place place = { .column = n, .width = width, .offset = load_offset(p, n, width) };
 
-			for (size_t m = top; m < bottom; m += ROWS) {
+			for (size_t m = top; m < bottom; m += AMX_ROWS) {
 				place.row = m;
-				place.height = at_most(bottom - m, ROWS);
-				saturations += tile(p, a + (m - top) / ROWS * size, a_digits[(m - top) / ROWS], b, b_digits, &place);
+				place.height = amx_at_most(bottom - m, AMX_ROWS);
+				saturations += tile(p, a + (m - top) / AMX_ROWS * size, a_digits[(m - top) / AMX_ROWS],
+						    b, b_digits, &place);
 			}
 		}
 	}
 	_tile_release();
 	return saturations;
+}
+
+uint64_t pe_amx_byte_products(const struct pe_product *p, void *scratch, uint64_t *tiles)
+{
+	uint64_t row_digits = 0, column_digits = 0;
+	unsigned digits;
+
+	*tiles = 0;
+	if (!pays(p, p->rows, p->columns))
+		return 0;
+	for (size_t m = 0; m < p->rows; m += AMX_ROWS)
+		row_digits += pe_amx_cut_rows(p, m, amx_at_most(p->rows - m, AMX_ROWS), scratch);
+	for (size_t n = 0; n < p->columns; n += AMX_COLUMNS) {
+		columns_of(p, n, amx_at_most(p->columns - n, AMX_COLUMNS), scratch, &digits);
+		column_digits += digits;
+	}
+	*tiles = (p->rows + AMX_ROWS - 1) / AMX_ROWS * ((p->columns + AMX_COLUMNS - 1) / AMX_COLUMNS);
+	return row_digits * column_digits;
 }
