@@ -25,3 +25,14 @@ const char *log_errno(int error)
 
 	return words ? words : "unknown error";
 }
+
+void log_no_engine(const char *engine, int refusal, char *text, size_t size)
+{
+	if (refusal)
+		snprintf(text, size,
+			 "this processor has \"%s\", but the kernel does not let this process use it (arch_prctl, "
+			 "ARCH_REQ_XCOMP_PERM: %s)",
+			 engine, log_errno(-refusal));
+	else
+		snprintf(text, size, "this processor cannot run \"%s\"", engine);
+}

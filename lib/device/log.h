@@ -18,4 +18,7 @@ __attribute__((format(printf, 3, 4))) void log_line(const struct log_sink *sink,
 /* Words for a negative errno value. */
 const char *log_errno(int error);
 
+/* Why an engine that is known cannot be had; `refusal` is pe_engine_refusal()'s. */
+void log_no_engine(const char *engine, int refusal, char *text, size_t size);
+
 #endif /* FIXAR_LIB_DEVICE_LOG_H */

@@ -24,7 +24,10 @@ static int check_engine(const struct log_sink *log, const char *engine)
 		return -EINVAL;
 	}
 	if (!pe_engine_find(engine)) {
-		log_line(log, FIXAR_LOG_ERROR, "engine: this processor cannot run \"%s\"", engine);
+		char why[LOG_LINE_MAX];
+
+		log_no_engine(engine, pe_engine_refusal(engine), why, sizeof(why));
+		log_line(log, FIXAR_LOG_ERROR, "engine: %s", why);
 		return -ENOTSUP;
 	}
 	return 0;

@@ -4,6 +4,10 @@
 
 #include <string.h>
 
+#if defined(__x86_64__)
+#include "pe/amx.h"
+#endif
+
 /* In order of preference. */
 static const struct pe_engine *const engines[] = {
 #if defined(__x86_64__)
@@ -27,6 +31,17 @@ const struct pe_engine *pe_engine_find(const char *name)
 			return engines[i];
 	}
 	return NULL;
+}
+
+int pe_engine_refusal(const char *name)
+{
+#if defined(__x86_64__)
+	if (!strcmp(name, "amx"))
+		return pe_amx_refusal();
+#else
+	(void)name;
+#endif
+	return 0;
 }
 
 int pe_engine_known(const char *name)

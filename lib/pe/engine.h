@@ -209,6 +209,8 @@ static inline size_t pe_scratch_bytes(size_t depth)
 
 /* The engine of that name, or the best available one for NULL or "auto"; NULL if there is none of that name or it is not available. */
 const struct pe_engine *pe_engine_find(const char *name);
+/* Why pe_engine_find() does not give it: the error number with which the kernel refuses what the processor has; 0: the processor has it not. */
+int pe_engine_refusal(const char *name);
 /* Whether the name is known at all, available or not. */
 int pe_engine_known(const char *name);
 

@@ -28,7 +28,7 @@ FOLDERS = ("fx", "pe", "nn", "step")
 # External functions and data that the core may refer to. The __*ti3 are integers of 128 bits, the __aarch64_* atomics.
 EXTERNAL = re.compile(r"""_GLOBAL_OFFSET_TABLE_ | __cpu_model | __cpu_indicator_init | __cpu_features2 | __stack_chk_(fail|guard)
     | mem(cpy|move|set|cmp) | str(cmp|len) | v?snprintf | (c|m)alloc | aligned_alloc | free | syscall
-    | pthread_(create|join|(mutex|cond)_(init|destroy)|mutex_(un)?lock|cond_(wait|signal|broadcast))
+    | __errno_location | pthread_(create|join|(mutex|cond)_(init|destroy)|mutex_(un)?lock|cond_(wait|signal|broadcast))
     | __u?(div|mod)ti3 | __multi3 | __(ash[lr]|lshr)ti3 | __aarch64_(cas|ldadd|swp|ldset)[1248]_(relax|acq|rel|acq_rel)
     | (fx|pe|nn|step)_[a-z0-9_]+""", re.X)
 

@@ -4,6 +4,9 @@
 #include <errno.h>
 #include <string.h>
 
+#include "device/log.h"
+#include "pe/engine.h"
+
 static const char *const engines[] = { "auto", "amx", "avx512", "avx2", "neon", "scalar" };
 
 const char *device_engine(const struct argp_state *state, const char *text)
@@ -13,6 +16,14 @@ const char *device_engine(const struct argp_state *state, const char *text)
 			return text;
 	argp_error(state, "engine is \"%s\"; expected auto, scalar, avx2, avx512, amx or neon", text);
 	return NULL;
+}
+
+void device_engine_error(const char *name)
+{
+	char message[256];
+
+	log_no_engine(name, pe_engine_refusal(name), message, sizeof(message));
+	cli_error("%s", message);
 }
 
 error_t device_option(struct device_choice *choice, int key, char *text, struct argp_state *state)

@@ -37,6 +37,8 @@ enum {
 
 /* The name of an engine, known and not necessarily available; leaves the program with CLI_USAGE if it is none. */
 const char *device_engine(const struct argp_state *state, const char *text);
+/* Says why an engine that is known cannot be had. */
+void device_engine_error(const char *name);
 /* Takes an option of DEVICE_OPTIONS; 0, or ARGP_ERR_UNKNOWN. */
 error_t device_option(struct device_choice *choice, int key, char *text, struct argp_state *state);
 /* fixar_device_open() with its log on standard error. CLI_OK, CLI_USAGE (no such engine) or CLI_FAILED, after a

@@ -12,6 +12,7 @@
 
 #include "checkpoint/checkpoint.h"
 #include "checkpoint/crc32c.h"
+#include "device.h"
 #include "quantize/digits.h"
 #include "quantize_subject.h"
 
@@ -206,7 +207,7 @@ int quantize_subject_digits(struct quantize_subject *subject, const struct quant
 		return cli_usage("--network \"%s\": expected actor, critic, mlp or lenet", options->network);
 	}
 	if (!engine) {
-		cli_error("this processor cannot run engine \"%s\"", options->device.engine);
+		device_engine_error(options->device.engine);
 		free(own);
 		return CLI_FAILED;
 	}
