@@ -51,12 +51,32 @@ def kernels():
         for rate in (row["gmacs"], row["gmacs_with_forms"]):
             assert 0 < rate["lowest"] <= rate["median"] <= rate["highest"], row
         assert ("share" in row) == bool(got["limits"]), row
-        assert "share" not in row or (0 < row["share"] and 0 < row["share_with_forms"]), row
+        assert "share" not in row or (0 < row["share"] and 0 < row["share_with_forms"] and 0 < row["gmacs_limit"]["median"]), row
+        assert "byte_products" not in row or (got["device"], row["path"]) == ("amx", "full"), row
     assert all(limit["instructions"] and limit["gmacs"]["median"] > 0 for limit in got["limits"]), got["limits"]
     assert got["inputs"] == 16 and got["outputs"] == 16, got
     text = fixar("bench", "--kernels", "--batch", "8", "--engine", "scalar", *QUICK).stdout
     says(text, r"(?m)^full +forward +8 ", r"(?m)^full +dW +8 ")
     assert "16x16" not in text and "%" not in text, "the scalar engine has no narrow products, and no limit was measured for it"
+
+
+def byte_limit():
+    """bench --kernels compares products of bytes with as many products of bytes as the operands need."""
+    if "amx" not in json.loads(fixar("info", "--json").stdout)["engines"]:
+        raise Skip("this processor has no amx")
+    case = ["--kernels", "--hidden", "32,64", *QUICK[2:]]
+    got = json.loads(fixar("bench", *case, "--batch", "1,64", "--engine", "amx", "--json").stdout)
+    limits = {limit["operands"]: limit for limit in got["limits"]}
+    assert limits["32x32"]["instructions"].startswith("tdpb") and limits["32x32 in vectors"]["instructions"].startswith("vpmuldq"), limits
+    for row in got["kernels"]:
+        if row["path"] == "full":
+            # All operands of the bench fit 24 bits. Nothing of one row goes into tiles.
+            assert row.get("byte_products") == (9 if row["batch"] == 64 else None), row
+    text = fixar("bench", *case, "--batch", "64", "--engine", "amx").stdout
+    says(text, "16 products of bytes are counted as one", r"(?m)^full +dX +64 .* 9$")
+    for engine in ("avx512", "scalar"):
+        text = fixar("bench", *case, "--batch", "64", "--engine", engine).stdout
+        assert "bytes" not in text and "tdpb" not in text, text
 
 
 def platform():
@@ -166,6 +186,6 @@ def comparison():
 
 
 tests = Tests()
-for test in (rows, traffic, kernels, platform, model_agrees, model_precisions, scaling, text, only, errors, interrupt, comparison):
+for test in (rows, traffic, kernels, byte_limit, platform, model_agrees, model_precisions, scaling, text, only, errors, interrupt, comparison):
     tests.run(test)
 tests.finish()

@@ -3,6 +3,9 @@
  * fixar bench --kernels: the three products of the largest layer, in the ways that the precisions take them, as a share
  * of what the processor's multipliers do in loops of nothing else. One thread; all by processor time.
  *
+ * The engine "amx" makes a product of 32 x 32 bits from 16 products of bytes, or fewer where operands fit 24 bits. Its
+ * limit is that of the products of bytes that its operands do need: against that of 16 a kernel could be above 100 %.
+ *
  * A product is measured twice: alone, from forms that are there already; and with the forms that a training step makes
  * on each use (the samples' pieces, dY turned). Forms of weights are made when weights change, and are not in either.
  */
@@ -12,6 +15,7 @@
 
 #include "bench.h"
 #include "bench_peak.h"
+#include "device.h"
 #include "nn/operands.h"
 
 enum path { FULL, HALF, NARROW, PATHS };
@@ -33,7 +37,8 @@ struct kernel {
 	size_t batch;
 	size_t rows, columns, depth; /* of C, and of the sum */
 	const struct bench_peak *peak;
-	double peak_share; /* of the limit's multiply-accumulates that count: 1/2 for operands in two pieces */
+	double peak_share;    /* multiply-accumulates for one of the limit's: 1/2 with operands in two pieces */
+	double byte_products; /* for each multiply-accumulate; 0: it is none of bytes */
 	const struct pe_engine *engine;
 	int32_t *a, *b, *c; /* codes; A turned where the product reads it so */
 	int32_t *panels;
@@ -42,6 +47,7 @@ struct kernel {
 	void *scratch;
 	double *alone, *formed; /* G multiply-accumulates a second, by round */
 	double *alone_share, *formed_share;
+	double *limit; /* G multiply-accumulates a second, by round */
 };
 
 static void *allocate(size_t bytes)
@@ -82,6 +88,38 @@ static size_t padded(size_t elements)
 	return (elements + 31) & ~(size_t)31;
 }
 
+static struct pe_product wide_product(const struct kernel *k)
+{
+	return (struct pe_product){
+		.rows = k->rows,
+		.columns = k->columns,
+		.depth = k->depth,
+		.a = k->a,
+		.a_row = k->depth,
+		.a_column = 1,
+		.b = k->b,
+		.b_row = k->kind == FORWARD ? 1 : k->columns,
+		.b_column = k->kind == FORWARD ? k->depth : 1,
+		.panels = k->engine->form && k->kind == FORWARD ? k->panels : NULL,
+		.down = 26,
+		.c = k->c,
+		.c_row = k->columns,
+	};
+}
+
+/* The limit of a full product, once its operands are there. */
+static void choose_limit(struct kernel *k)
+{
+	const struct pe_product product = wide_product(k);
+	const struct bench_peak *vector = bench_peak(k->engine->name, PEAK_VECTOR);
+
+	k->byte_products = bench_byte_products(k->engine, &product, k->scratch);
+	if (k->byte_products > 0)
+		k->peak_share = BENCH_BYTE_PRODUCTS / k->byte_products;
+	else if (vector)
+		k->peak = vector; /* too small for tiles */
+}
+
 static void kernel_open(struct kernel *k, const struct pe_engine *engine, enum path path, enum kind kind, size_t batch,
 			size_t inputs, size_t outputs, unsigned rounds)
 {
@@ -106,6 +144,7 @@ static void kernel_open(struct kernel *k, const struct pe_engine *engine, enum p
 	k->formed = allocate(rounds * sizeof(double));
 	k->alone_share = allocate(rounds * sizeof(double));
 	k->formed_share = allocate(rounds * sizeof(double));
+	k->limit = allocate(rounds * sizeof(double));
 	if (kind == FORWARD)
 		fill(k->a, k->rows * k->depth, activation_bits[path], ACTIVATIONS);
 	else
@@ -117,12 +156,14 @@ static void kernel_open(struct kernel *k, const struct pe_engine *engine, enum p
 	/* Weights lie [outputs][inputs], so that forward reads them along the depth. */
 	if (engine->form && kind == FORWARD)
 		engine->form->wide_panels(0, k->columns, k->depth, k->b, k->depth, k->panels);
+	if (path == FULL)
+		choose_limit(k);
 }
 
 static void kernel_close(struct kernel *k)
 {
-	void *const memory[] = { k->a,	     k->b,     k->c,	  k->panels,	  k->a_pieces,	  k->b_pieces,
-				 k->scratch, k->alone, k->formed, k->alone_share, k->formed_share };
+	void *const memory[] = { k->a,	     k->b,     k->c,	  k->panels,	  k->a_pieces,	   k->b_pieces,
+				 k->scratch, k->alone, k->formed, k->alone_share, k->formed_share, k->limit };
 
 	for (size_t i = 0; i < sizeof(memory) / sizeof(memory[0]); i++)
 		free(memory[i]);
@@ -132,21 +173,7 @@ static void kernel_close(struct kernel *k)
 
 static void run_wide(struct kernel *k, bool form)
 {
-	struct pe_product product = {
-		.rows = k->rows,
-		.columns = k->columns,
-		.depth = k->depth,
-		.a = k->a,
-		.a_row = k->depth,
-		.a_column = 1,
-		.b = k->b,
-		.b_row = k->kind == FORWARD ? 1 : k->columns,
-		.b_column = k->kind == FORWARD ? k->depth : 1,
-		.panels = k->engine->form && k->kind == FORWARD ? k->panels : NULL,
-		.down = 26,
-		.c = k->c,
-		.c_row = k->columns,
-	};
+	const struct pe_product product = wide_product(k);
 
 	/* dY of a training step lies [batch][outputs]. Turned here as a stand-in, with as many reads and writes. */
 	if (form && k->kind == WEIGHT_GRADIENT)
@@ -286,6 +313,7 @@ static int measure(const struct bench_arguments *arguments, struct kernel *kerne
 			bench_progress(arguments, round, i, count);
 			if (!round)
 				continue;
+			k->limit[round - 1] = limit;
 			k->alone[round - 1] = alone;
 			k->formed[round - 1] = formed;
 			k->alone_share[round - 1] = limit > 0 ? alone / limit : 0;
@@ -299,17 +327,27 @@ static int measure(const struct bench_arguments *arguments, struct kernel *kerne
 static void print_text(const struct bench_arguments *arguments, struct kernel *kernels, size_t count,
 		       const struct limit limits[PEAK_KINDS])
 {
-	static const char *const what[PEAK_KINDS] = { "32 x 32 bits", "16 x 16 bits", "float32" };
+	static const char *const what[PEAK_KINDS] = { "32 x 32 bits", "16 x 16 bits", "float32", "32 x 32 bits" };
+	bool bytes = false;
 
 	printf("Limits, in loops of nothing else:\n");
 	for (int p = 0; p < PEAK_KINDS; p++)
 		if (limits[p].peak) {
 			const struct bench_spread spread = bench_spread(limits[p].rates, arguments->rounds);
 
-			printf("  %-14s%8.1f G/s  %s\n", what[p], spread.median, limits[p].peak->instructions);
+			printf("  %-14s%8.1f G/s  %s%s\n", what[p], spread.median, limits[p].peak->instructions,
+			       p == PEAK_VECTOR ? ", which this engine takes for the smallest products only" : "");
 		}
-	printf("\n%-9s%-10s%7s%10s%20s%10s%14s%10s\n", "path", "product", "batch", "G/s", "slowest to fastest",
-	       "of limit", "with forms", "of limit");
+	for (size_t i = 0; i < count; i++)
+		bytes |= kernels[i].byte_products > 0;
+	if (bytes)
+		printf("Tiles multiply bytes: %d products of bytes are counted as one of 32 x 32 bits. The engine "
+		       "leaves "
+		       "out leading bytes\nof operands that fit 24 bits. So the limit of a row below is that of the "
+		       "products of bytes that its operands needed.\n",
+		       BENCH_BYTE_PRODUCTS);
+	printf("\n%-9s%-10s%7s%10s%20s%10s%14s%10s%s\n", "path", "product", "batch", "G/s", "slowest to fastest",
+	       "of limit", "with forms", "of limit", bytes ? "   bytes" : "");
 	for (size_t i = 0; i < count; i++) {
 		struct kernel *k = &kernels[i];
 		const struct bench_spread alone = bench_spread(k->alone, arguments->rounds);
@@ -319,17 +357,20 @@ static void print_text(const struct bench_arguments *arguments, struct kernel *k
 		printf("%-9s%-10s%7zu%10.1f%20s", path_name[k->path], kind_name[k->kind], k->batch, alone.median,
 		       bench_spread_text(&alone, spread));
 		if (k->peak)
-			printf("%8.0f %%%14.1f%8.0f %%\n", 100 * bench_spread(k->alone_share, arguments->rounds).median,
+			printf("%8.0f %%%14.1f%8.0f %%", 100 * bench_spread(k->alone_share, arguments->rounds).median,
 			       formed.median, 100 * bench_spread(k->formed_share, arguments->rounds).median);
 		else
-			printf("%10s%14.1f%10s\n", "", formed.median, "");
+			printf("%10s%14.1f%10s", "", formed.median, "");
+		if (k->byte_products > 0)
+			printf("%8.4g", k->byte_products);
+		putchar('\n');
 	}
 }
 
 static void print_json(const struct bench_arguments *arguments, struct kernel *kernels, size_t count,
 		       const struct limit limits[PEAK_KINDS], size_t inputs, size_t outputs)
 {
-	static const char *const what[PEAK_KINDS] = { "32x32", "16x16", "float32" };
+	static const char *const what[PEAK_KINDS] = { "32x32", "16x16", "float32", "32x32 in vectors" };
 	json_t *answer = bench_json_head(arguments, kernels[0].engine->name), *peaks = json_array(),
 	       *rows = json_array();
 
@@ -350,11 +391,16 @@ static void print_json(const struct bench_arguments *arguments, struct kernel *k
 					bench_spread_json(&alone), "gmacs_with_forms", bench_spread_json(&formed));
 
 		if (k->peak) {
+			const struct bench_spread limit = bench_spread(k->limit, arguments->rounds);
+
+			json_object_set_new(row, "gmacs_limit", bench_spread_json(&limit));
 			json_object_set_new(row, "share",
 					    json_real(bench_spread(k->alone_share, arguments->rounds).median));
 			json_object_set_new(row, "share_with_forms",
 					    json_real(bench_spread(k->formed_share, arguments->rounds).median));
 		}
+		if (k->byte_products > 0)
+			json_object_set_new(row, "byte_products", json_real(k->byte_products));
 		json_array_append_new(rows, row);
 	}
 	json_object_set_new(answer, "inputs", json_integer((json_int_t)inputs));
@@ -378,7 +424,7 @@ int bench_kernels(const struct bench_arguments *arguments)
 	int code;
 
 	if (!engine) {
-		cli_error("this processor has no %s", arguments->engine);
+		device_engine_error(arguments->engine);
 		free(kernels);
 		return CLI_FAILED;
 	}

@@ -9,6 +9,8 @@
 
 #if defined(__x86_64__)
 
+#include "pe/amx.h"
+
 #define LOOP(body, ...) __asm__ volatile(".p2align 5\n1:\n" body "dec %0\n\tjnz 1b\n" : "+r"(n) : : "cc", __VA_ARGS__)
 
 /* product, sum: numbers of registers */
@@ -70,10 +72,38 @@ static void float_256(size_t n)
 	LOOP(FOURTEEN("vfmadd231ps", "ymm"), ALL_REGISTERS);
 }
 
+/*
+ * Six tiles of sums, as many as the kernels can have beside their operands. All bytes are set: multipliers that are
+ * given zeros need less power, and a processor may run them faster. No compiler keeps anything in tiles of its own
+ * accord.
+ */
+#define TILE(sum) "tdpbuud %%tmm7, %%tmm6, %%tmm" #sum "\n\t"
+#define TILE_BYTES 1024
+
+static void tiles(size_t n)
+{
+	uint8_t bytes[TILE_BYTES];
+
+	for (size_t i = 0; i < sizeof(bytes); i++)
+		bytes[i] = (uint8_t)(1 + i * 37);
+	__asm__ volatile("ldtilecfg %0\n\t"
+			 "tileloadd (%1, %2), %%tmm6\n\t"
+			 "tileloadd (%1, %2), %%tmm7"
+			 :
+			 : "m"(pe_amx_tiles), "r"(bytes), "r"((size_t)64)
+			 : "memory");
+	LOOP(TILE(0) TILE(1) TILE(2) TILE(3) TILE(4) TILE(5), "memory");
+	__asm__ volatile("tilerelease" : : : "memory");
+}
+
 static const struct bench_peak peaks[] = {
+	{ "amx", "tdpbuud (tiles of bytes)", 6.0 * 16 * 16 * 64 / BENCH_BYTE_PRODUCTS, tiles },
+	{ "amx", "vpmuldq, vpaddq (512 bits)", 7 * 8, wide_512 },
+	{ "amx", "vpdpwssd (512 bits)", 14 * 32, narrow_vnni },
+	{ "amx", "vfmadd231ps (256 bits)", 14 * 8, float_256 }, /* float32 has no wider kernels */
 	{ "avx512", "vpmuldq, vpaddq (512 bits)", 7 * 8, wide_512 },
 	{ "avx512", "vpdpwssd (512 bits)", 14 * 32, narrow_vnni },
-	{ "avx512", "vfmadd231ps (256 bits)", 14 * 8, float_256 }, /* float32 has no wider kernels */
+	{ "avx512", "vfmadd231ps (256 bits)", 14 * 8, float_256 },
 	{ "avx512 without VNNI", "vpmaddwd, vpaddd (512 bits)", 7 * 32, narrow_512 },
 	{ "avx2", "vpmuldq, vpaddq (256 bits)", 7 * 4, wide_256 },
 	{ "avx2", "vpmaddwd, vpaddd (256 bits)", 7 * 16, narrow_256 },
@@ -92,16 +122,29 @@ static const struct bench_peak *find(const char *engine, void (*const runs[])(si
 const struct bench_peak *bench_peak(const char *engine, enum bench_peak_kind kind)
 {
 	static void (*const runs[PEAK_KINDS][3])(size_t) = {
-		[PEAK_WIDE] = { wide_512, wide_256 },
+		[PEAK_WIDE] = { tiles, wide_512, wide_256 }, /* an engine's first in the table */
 		[PEAK_NARROW] = { narrow_vnni, narrow_512, narrow_256 },
 		[PEAK_FLOAT] = { float_256 },
+		[PEAK_VECTOR] = { wide_512 },
 	};
 
 	if (kind == PEAK_NARROW && !strcmp(engine, "avx512") && !__builtin_cpu_supports("avx512vnni"))
 		engine = "avx512 without VNNI";
 	if (kind == PEAK_FLOAT && !__builtin_cpu_supports("fma"))
 		return NULL;
+	if (kind == PEAK_VECTOR && strcmp(engine, "amx") != 0)
+		return NULL;
 	return find(engine, runs[kind], 3);
+}
+
+double bench_byte_products(const struct pe_engine *engine, const struct pe_product *product, void *scratch)
+{
+	uint64_t count, tiles_of_results;
+
+	if (engine != &pe_amx)
+		return 0;
+	count = pe_amx_byte_products(product, scratch, &tiles_of_results);
+	return tiles_of_results ? (double)count / (double)tiles_of_results : 0;
 }
 
 #elif defined(__aarch64__)
@@ -146,7 +189,7 @@ const struct bench_peak *bench_peak(const char *engine, enum bench_peak_kind kin
 		[PEAK_FLOAT] = { "neon", "fmla (4 x float32)", 12 * 4, float_neon },
 	};
 
-	return strcmp(engine, "neon") ? NULL : &peaks[kind];
+	return strcmp(engine, "neon") || kind == PEAK_VECTOR ? NULL : &peaks[kind];
 }
 
 #else
@@ -156,6 +199,18 @@ const struct bench_peak *bench_peak(const char *engine, enum bench_peak_kind kin
 	(void)engine;
 	(void)kind;
 	return NULL;
+}
+
+#endif
+
+#if !defined(__x86_64__)
+
+double bench_byte_products(const struct pe_engine *engine, const struct pe_product *product, void *scratch)
+{
+	(void)engine;
+	(void)product;
+	(void)scratch;
+	return 0;
 }
 
 #endif
