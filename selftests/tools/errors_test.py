@@ -175,7 +175,7 @@ def in_full_disk(directory, size, *arguments):
     if not subprocess.run(["unshare", *rights, "--mount", "mount", "-t", "tmpfs", "none", directory],
                           capture_output=True).returncode:
         return subprocess.run(["unshare", *rights, "--mount", "sh", "-c", script], capture_output=True, text=True,
-                              env=environment(), timeout=100)
+                              env=environment(), timeout=100 * SLOW)
 
     def limit():
         import resource
@@ -183,7 +183,7 @@ def in_full_disk(directory, size, *arguments):
         resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))
 
     done = subprocess.run([FIXAR, *map(str, arguments)], capture_output=True, text=True, env=environment(), preexec_fn=limit,
-                          timeout=100)
+                          timeout=100 * SLOW)
     shutil.copytree(directory, f"{directory}.kept")
     return done
 

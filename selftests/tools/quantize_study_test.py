@@ -20,7 +20,7 @@ FILE.write_text(json.dumps({
 
 def study(*arguments, code=0):
     done = subprocess.run([SOURCE / "selftests/quantize/study.py", FILE, "--fixar", FIXAR, "--state", STATE, *arguments],
-                          capture_output=True, text=True, env=environment(), timeout=200)
+                          capture_output=True, text=True, env=environment(), timeout=200 * SLOW)
     assert done.returncode == code, done.stderr
     return done.stdout
 

@@ -105,7 +105,7 @@ def interrupted():
     folder = tests.folder / "interrupted/tiny"
     wait_for(lambda: len(list(folder.glob("*/checkpoint.safetensors"))) >= min(2, os.cpu_count()), "checkpoints")
     process.send_signal(signal.SIGINT)
-    errors = process.communicate(timeout=60)[1]
+    errors = process.communicate(timeout=60 * SLOW)[1]
     assert process.returncode == 130, errors
     says(errors, "interrupted and saved", f"fixar study {path}")
     done = fixar("study", path, "--report", env=state("interrupted"))

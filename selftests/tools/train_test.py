@@ -194,7 +194,7 @@ def interrupted(number, signal_name):
     process = start(*QAT, "--out", directory, stderr=subprocess.PIPE, text=True)
     wait_for((directory / "checkpoint.safetensors").exists, "a checkpoint")
     process.send_signal(number)
-    errors = process.communicate(timeout=60)[1]
+    errors = process.communicate(timeout=60 * SLOW)[1]
     assert process.returncode == 130, (process.returncode, errors)
     says(errors, r"interrupted at step [\d,]+ and saved", f"fixar train --resume --out {directory}")
     at = json.loads(fixar("eval", directory, "--episodes", "1", "--json").stdout)["environment_steps"]
@@ -226,7 +226,7 @@ def second_interrupt():
         process.send_signal(signal.SIGINT)
         time.sleep(delay)
         process.send_signal(signal.SIGINT)
-        process.communicate(timeout=60)
+        process.communicate(timeout=60 * SLOW)
         codes.append(process.returncode)
         fixar("eval", directory, "--episodes", "1")
     assert set(codes) <= {130}, codes
