@@ -136,7 +136,8 @@ def one_round(options, results, kernels, peers, counted):
             kernels.setdefault((row["path"], row["product"], row["batch"]), []).append((row["share"], row["share_with_forms"]))
             kernels.setdefault(("limit of", row["path"], row["product"], row["batch"]), []).append(row["gmacs_limit"]["median"])
             kernels.setdefault(("gmacs", row["path"], row["product"], row["batch"]), []).append(row["gmacs"]["median"])
-            kernels.setdefault(("bytes", row["product"], row["batch"]), []).append(row.get("byte_products"))
+            if row["path"] == "full":
+                kernels.setdefault(("bytes", row["product"], row["batch"]), []).append(row.get("byte_products"))
     for limit in answer["limits"]:
         if counted:
             kernels.setdefault(("limit", limit["operands"]), []).append(limit["gmacs"]["median"])
