@@ -62,7 +62,7 @@ static void shape(int network, int layer, uint32_t *inputs, uint32_t *outputs)
 /* A fresh agent: small weights, moments 0, targets as the networks. */
 static void agent(uint8_t *arena, uint64_t seed)
 {
-	uint32_t header[64] = { 0x47415846, 2, 256, STATE };
+	uint32_t header[64] = { 0x47415846, 3, 256, STATE };
 	const uint64_t one[4] = { 1ULL << 62, 1ULL << 62, 1ULL << 62, 1ULL << 62 };
 	int32_t quantizers[2 * LAYERS][3][3];
 	uint64_t weights[2][LAYERS], biases[2][LAYERS];
