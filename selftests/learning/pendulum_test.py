@@ -2,10 +2,10 @@
 # SPDX-License-Identifier: MIT
 """A short training of Pendulum in fixed point solves it: the mean return without exploration reaches -200.
 
-Networks of 128 and 96, so that a run takes seconds, and 15,000 steps: before some 12,500 policies that were good once still have relapses, in all precisions.
-The studies in this folder are the long ones. In the
-fixed-point modes the outcome is the same to the bit on every machine, so this cannot fail by chance. That of float32 depends
-on compiler and processor, and now and then is a policy that still misses some start states: it has to have learned.
+Networks of 128 and 96, so that a run takes seconds, and 15,000 steps: before some 12,500 policies that were good once still
+have relapses, in all precisions. The studies in this folder are the long ones. In the fixed-point modes the outcome is the same
+to the bit on every machine, so this cannot fail by chance. That of float32 depends on compiler and processor, and now and then
+is a policy that still misses some start states: it has to have learned.
 """
 
 import json
